@@ -1,0 +1,12 @@
+/* Internal: the entries of the portable kernel, which others may borrow. */
+#ifndef ARTIFACT_PORTABLE_H
+#define ARTIFACT_PORTABLE_H
+
+#include "kernel.h"
+
+AH_INTERNAL void ah_portable_sha256_blocks(uint32_t state[8], const uint8_t *in, size_t blocks);
+AH_INTERNAL void ah_portable_blake3_chunks(const uint8_t *in, size_t chunks, uint64_t counter, uint8_t *out);
+AH_INTERNAL void ah_portable_blake3_compress(const uint32_t cv[8], const uint8_t block[64], uint32_t block_length,
+                                             uint64_t counter, uint32_t flags, uint32_t out[8]);
+
+#endif

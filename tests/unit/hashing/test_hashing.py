@@ -1,0 +1,104 @@
+"""The Python face: buffers, misuse, the choice of the kernel, the reference."""
+
+from __future__ import annotations
+
+import array
+import hashlib
+import mmap
+import os
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Buffer
+
+import pytest
+from blake3 import blake3
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from artifactstore.hashing import DualHasher, HasherBusyError, active_kernel, dual_digest, kernels, reference
+
+DATA = random.Random(5).randbytes(10_000)
+
+
+def test_any_contiguous_buffer_is_taken() -> None:
+    mapped = mmap.mmap(-1, len(DATA))
+    mapped[:] = DATA
+    buffers: list[Buffer] = [
+        DATA,
+        bytearray(DATA),
+        memoryview(DATA),
+        array.array("I", DATA),
+        mapped,
+        memoryview(DATA).cast("H"),
+    ]
+    for buffer in buffers:
+        hasher = DualHasher()
+        hasher.update(buffer)
+        assert dual_digest(buffer).sha256 == hasher.digests().sha256 == hashlib.sha256(DATA).digest()
+
+
+def test_a_buffer_with_gaps_is_refused() -> None:
+    gaps = memoryview(DATA)[::2]
+    hasher = DualHasher()
+    with pytest.raises(BufferError):
+        hasher.update(gaps)
+    with pytest.raises(BufferError):
+        dual_digest(gaps)
+    with pytest.raises(TypeError):
+        hasher.update("text")  # type: ignore[arg-type]  # what a caller might do
+    assert hasher.digests() == dual_digest(b"")
+
+
+def test_two_threads_on_one_hasher_are_told_and_change_nothing() -> None:
+    hasher = DualHasher()
+    big = bytes(64 * 2**20)
+    entered = threading.Event()
+
+    def run() -> None:
+        entered.set()
+        hasher.update(big)
+
+    other = threading.Thread(target=run)
+    other.start()
+    entered.wait()
+    refused = 0
+    while other.is_alive():
+        try:
+            hasher.digests()
+        except HasherBusyError:
+            refused += 1
+    other.join()
+    assert refused > 0
+    assert hasher.digests() == dual_digest(big)
+
+
+def ask(variable: str | None) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "ARTIFACTSTORE_KERNEL"}
+    if variable is not None:
+        environment["ARTIFACTSTORE_KERNEL"] = variable
+    code = "from artifactstore.hashing import active_kernel; print(active_kernel())"
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_best_kernel_is_the_default_and_each_can_be_forced() -> None:
+    assert active_kernel() in kernels()
+    assert kernels()[-1] == "portable"
+    assert ask(None).stdout.strip() == ask("").stdout.strip() == kernels()[0]
+    for name in kernels():
+        assert ask(name).stdout.strip() == name
+
+
+def test_an_unknown_kernel_is_an_error_that_lists_the_known() -> None:
+    told = ask("warp")
+    assert told.returncode != 0
+    assert "ARTIFACTSTORE_KERNEL=warp" in told.stderr
+    assert "portable" in told.stderr
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.binary(max_size=3000))
+def test_the_reference_agrees_with_others(data: bytes) -> None:
+    assert reference.blake3(data) == blake3(data).digest()
+    assert reference.sha256(data) == hashlib.sha256(data).digest()
