@@ -1,0 +1,94 @@
+"""The records that the registry keeps of bytes: objects and artifacts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import UUID
+
+from artifactstore.domain import names
+from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
+
+
+class ObjectState(StrEnum):
+    """Where an object stands.
+
+    live -> damaged (a check failed) -> live (mended); live or damaged -> deleting (decided, bytes may remain) ->
+    purged (bytes gone); an upload makes deleting and purged live again, with bytes of its own.
+    """
+
+    LIVE = "live"
+    DAMAGED = "damaged"
+    DELETING = "deleting"
+    PURGED = "purged"
+
+    @property
+    def present(self) -> bool:
+        """Whether the object exists for callers: it is listed, and a deletion of it finds something."""
+        return self in (ObjectState.LIVE, ObjectState.DAMAGED)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRecord:
+    """An object as the registry knows it. Times are UTC text with microseconds, as in the log."""
+
+    identity: ObjectIdentity
+    backend_id: str
+    primary_algorithm: Algorithm
+    state: ObjectState
+    created_at: str
+    damage: str | None = None  # why it is marked damaged
+
+    @property
+    def address(self) -> Digest:
+        """The digest its backend keeps it under."""
+        return self.identity.digest(self.primary_algorithm)
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactMetadata:
+    """What a caller says of an artifact."""
+
+    kind: str | None = None
+    media_type: str = names.DEFAULT_MEDIA_TYPE
+    labels: dict[str, str] = field(default_factory=dict)
+    provenance: str | None = None  # a digest, or the text of a JSON object, as given
+    retention: str | None = None
+
+    def checked(self) -> ArtifactMetadata:
+        """The same in the form that is stored; InvalidMetadataError names the field that breaks a rule."""
+        return ArtifactMetadata(
+            kind=None if self.kind is None else names.check_kind(self.kind),
+            media_type=names.check_media_type(self.media_type),
+            labels=names.check_labels(self.labels.items()),
+            provenance=None if self.provenance is None else names.check_provenance(self.provenance),
+            retention=None if self.retention is None else names.check_retention(self.retention),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A recorded identity: one version of a name, pointing at one object."""
+
+    id: UUID
+    namespace: str
+    name: str
+    version: int  # from 1, without gaps within a name
+    identity: ObjectIdentity
+    metadata: ArtifactMetadata
+    created_at: str
+    created_by: str
+    revision: int = 1  # counts the events that changed the record; its creation is the first
+    deleted: bool = False  # its name was tombstoned after it
+
+
+@dataclass(frozen=True, slots=True)
+class Retrievals:
+    """Downloads of one subject by one actor within one minute."""
+
+    blake3: Digest
+    artifact_id: UUID | None  # None: read by digest
+    actor: str
+    minute: str  # UTC, `2026-01-31T23:59Z`
+    count: int
+    size_bytes: int  # bytes sent, in sum
