@@ -1,0 +1,249 @@
+"""The data plane in this process, over one storage backend.
+
+Theory of operation. Buffers of a stream are gathered into groups of about 256 KiB. A group is digested and written by a
+worker thread, while it is still in the cache, as the next one is received; there are never more than these two, so
+memory is bounded by the number of uploads, and a slow disk pushes back on the sender. The last group is digested,
+written and synced in one step. Whatever happens, the staging file is given up only when no thread works on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from artifactstore.dataplane.exclusion import ObjectLocks, uninterrupted
+from artifactstore.dataplane.space import Promise, SpaceLedger
+from artifactstore.dataplane.spi import Buffer, Gate, IngestHints, IngestResult, Publication, Verdict, VerifyResult
+from artifactstore.dataplane.staging import StagingArea, StagingFile
+from artifactstore.domain.digest import Digest, ObjectIdentity
+from artifactstore.domain.errors import ObjectNotFoundError, StorageError
+from artifactstore.domain.ranges import ByteRange
+from artifactstore.hashing import DualHasher
+from artifactstore.storage.durability import storage_error
+from artifactstore.storage.spi import BackendHealth, StorageBackend, StorageReceipt, StoredObject
+
+#: What one step of a worker takes, in bytes: it stays in a core's cache between the digest and the write.
+GROUP_BYTES = 256 * 1024
+_READ_BYTES = 256 * 1024
+_VERIFY_BYTES = 1024 * 1024
+_THREADS = 16
+
+
+class _Upload:
+    """One stream's staging file and digests, worked on by one thread at a time."""
+
+    def __init__(self, staging: StagingArea) -> None:
+        self._staging = staging
+        self._hasher = DualHasher()
+        self.file: StagingFile | None = None
+
+    def take(self, group: Sequence[Buffer]) -> None:
+        """Digest and write a group."""
+        if self.file is None:
+            self.file = self._staging.create()
+        for buffer in group:
+            self._hasher.update(buffer)
+        self.file.write(group)
+
+    def finish(self, group: Sequence[Buffer]) -> tuple[StagingFile, ObjectIdentity]:
+        """Digest and write the last group and make the file durable."""
+        self.take(group)
+        assert self.file is not None  # noqa: S101 - `take` made it
+        self.file.sync()
+        digests = self._hasher.digests()
+        identity = ObjectIdentity(Digest.blake3(digests.blake3), Digest.sha256(digests.sha256), self._hasher.length)
+        return self.file, identity
+
+    def discard(self) -> None:
+        """Give up the file."""
+        if self.file is not None:
+            self.file.discard()
+
+
+class InProcessServedObject:
+    """A range of a stored object; `dataplane.spi.ServedObject`."""
+
+    def __init__(self, stored: StoredObject, byte_range: ByteRange) -> None:
+        self._stored = stored
+        self._range = byte_range
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the whole stored copy."""
+        return self._stored.size_bytes
+
+    @property
+    def byte_range(self) -> ByteRange:
+        """The bytes that iterating gives."""
+        return self._range
+
+    def fileno(self) -> int | None:
+        """The backend's descriptor, or None."""
+        return self._stored.fileno()
+
+    async def chunks(self, byte_range: ByteRange | None = None) -> AsyncIterator[bytes]:
+        """The bytes, in buffers of at most 256 KiB; StorageError when the copy ends early."""
+        wanted = byte_range or self._range
+        offset = wanted.start
+        while offset < wanted.stop:
+            chunk = await self._stored.read(offset, min(_READ_BYTES, wanted.stop - offset))
+            if not chunk:
+                raise StorageError(f"the stored copy came to its end at byte {offset} of {wanted.stop}")
+            offset += len(chunk)
+            yield chunk
+
+    async def close(self) -> None:
+        """Give up the descriptor."""
+        await self._stored.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+
+class InProcessDataPlane:
+    """The data plane over one backend. `InProcessDataPlane(backend)` is enough; close it when done.
+
+    `staging`: where uploads are staged (default: where the backend wants it, or a temporary directory of its own).
+    `space`: what promises them room (default: nobody does).
+    """
+
+    def __init__(
+        self, backend: StorageBackend, *, staging: StagingArea | None = None, space: SpaceLedger | None = None
+    ) -> None:
+        self._backend = backend
+        self._space = space
+        self._held = ExitStack()
+        self._staging = staging or StagingArea(backend.staging_directory or self._temporary_directory())
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="dataplane")
+        # What a backend's contract asks of its caller. The control plane's own lock reaches further: to its commit.
+        self._locks = ObjectLocks()
+
+    def _temporary_directory(self) -> Path:
+        return Path(self._held.enter_context(tempfile.TemporaryDirectory(prefix="artifact-store-")))
+
+    async def ingest_stream(
+        self, stream: AsyncIterable[Buffer], hints: IngestHints | None = None, *, gate: Gate | None = None
+    ) -> IngestResult:
+        """Drain, digest, stage and publish a stream; see the port."""
+        hints = hints or IngestHints()
+        upload = _Upload(self._staging)
+        with ExitStack() as promised:
+            promise = promised.enter_context(self._space.promise(hints.size_hint or 0)) if self._space else None
+            try:
+                rest = await self._drain(stream, upload, promise)
+                file, identity = await self._work(upload.finish, rest)
+                verdict = await gate(identity) if gate is not None else Verdict()
+                address = verdict.address or identity.digest(hints.primary_algorithm)
+                receipt, replaced = await uninterrupted(self._publish(address, file, verdict.publication))
+            finally:
+                await uninterrupted(self._work(upload.discard))
+        return IngestResult(address, identity.sha256, identity.size_bytes, receipt, identity.blake3, replaced)
+
+    async def _drain(self, stream: AsyncIterable[Buffer], upload: _Upload, promise: Promise | None) -> list[Buffer]:
+        """Receive the stream while a worker digests and writes what came before; what is left for the last step."""
+        group: list[Buffer] = []
+        size = 0
+        working: asyncio.Future[None] | None = None
+        try:
+            async for buffer in stream:
+                if promise is not None:
+                    promise.spend(len(buffer))
+                group.append(buffer)
+                size += len(buffer)
+                if size >= GROUP_BYTES:
+                    if working is not None:
+                        await working
+                    working = asyncio.ensure_future(self._work(upload.take, group))
+                    group, size = [], 0
+            if working is not None:
+                await working
+        except BaseException:
+            if working is not None:  # let the worker end; its own error is less than the one that goes on
+                await asyncio.wait([working])
+                working.exception()
+            raise
+        return group
+
+    async def _work[**P, T](self, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a step in a worker thread, to its end even when this task is cancelled."""
+
+        async def run() -> T:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: step(*args, **kwargs))
+
+        try:
+            return await uninterrupted(run())
+        except OSError as error:
+            raise storage_error("the upload could not be staged", error) from error
+
+    async def _publish(
+        self, address: Digest, file: StagingFile, publication: Publication
+    ) -> tuple[StorageReceipt, bool]:
+        """Where the bytes are kept, and whether they replaced a copy that an event vouched for."""
+        trusted = publication is Publication.TRUST
+        async with self._locks.hold(address.value):
+            if trusted:
+                kept = await self._backend.stat(address)
+                if kept is not None and kept.size_bytes == file.size_bytes:
+                    return kept, False  # a put would only sync what a committed event already vouches for
+            receipt = await self._backend.put(address, file, replace=publication is not Publication.KEEP)
+        return receipt, trusted
+
+    async def serve_object(self, address: Digest, byte_range: ByteRange | None = None) -> InProcessServedObject:
+        """Open an object, or a range of it; see the port."""
+        stored = await self._backend.open(address)
+        whole = ByteRange(0, stored.size_bytes)
+        wanted = byte_range or whole
+        if wanted.stop > whole.stop:
+            await stored.close()
+            raise ValueError(f"the range ends at byte {wanted.stop} of {whole.stop}")
+        return InProcessServedObject(stored, wanted)
+
+    async def verify_object(self, address: Digest) -> VerifyResult:
+        """Re-read and digest again; see the port."""
+        hasher = DualHasher()
+        try:
+            stored = await self._backend.open(address)
+        except ObjectNotFoundError:
+            return VerifyResult(False, "missing", None, None, None)
+        except StorageError:
+            return VerifyResult(False, "unreadable", None, None, None)
+        try:
+            offset = 0
+            while piece := await stored.read(offset, _VERIFY_BYTES):
+                offset += len(piece)
+                await self._work(hasher.update, piece)
+        except StorageError:
+            return VerifyResult(False, "unreadable", None, None, stored.size_bytes)
+        finally:
+            await stored.close()
+        digests = hasher.digests()
+        actual = ObjectIdentity(Digest.blake3(digests.blake3), Digest.sha256(digests.sha256), hasher.length)
+        sound = actual.matches(address)
+        return VerifyResult(
+            sound, None if sound else "digest-mismatch", actual.blake3, actual.sha256, actual.size_bytes
+        )
+
+    async def delete_object(self, address: Digest) -> bool:
+        """Remove the bytes; see the port."""
+        return await uninterrupted(self._delete(address))
+
+    async def _delete(self, address: Digest) -> bool:
+        async with self._locks.hold(address.value):
+            return await self._backend.delete(address)
+
+    async def backend_health(self) -> BackendHealth:
+        """The backend's health."""
+        return await self._backend.health()
+
+    async def close(self) -> None:
+        """Let the workers end. The backend is its maker's to close."""
+        await asyncio.to_thread(self._threads.shutdown)
+        self._held.close()

@@ -1,0 +1,43 @@
+"""Sources of bytes as streams: what `put` takes from a library user."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator
+from pathlib import Path
+from typing import BinaryIO
+
+from artifactstore.dataplane.spi import Buffer
+
+#: The size of the buffers that files are read in, in bytes; what one digest-and-write step takes, too.
+READ_BYTES = 256 * 1024
+
+type Source = bytes | Path | AsyncIterable[Buffer]
+
+
+def stream_of(source: Source) -> tuple[AsyncIterable[Buffer], int | None]:
+    """The source as a stream, and its size in bytes where that is known beforehand."""
+    if isinstance(source, bytes):
+        return _once(source), len(source)
+    if isinstance(source, Path):
+        return _read_path(source), source.stat().st_size if source.is_file() else None
+    return source, None
+
+
+async def read_file(file: BinaryIO) -> AsyncIterator[bytes]:
+    """The bytes of an open file, read in a thread, from where it stands to its end."""
+    while chunk := await asyncio.to_thread(file.read, READ_BYTES):
+        yield chunk
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+async def _read_path(path: Path) -> AsyncIterator[bytes]:
+    file = await asyncio.to_thread(path.open, "rb", buffering=0)
+    try:
+        async for chunk in read_file(file):
+            yield chunk
+    finally:
+        file.close()

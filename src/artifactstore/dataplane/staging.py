@@ -1,0 +1,121 @@
+"""Staging: bytes on their way in, as local files that nobody else sees until they are published.
+
+A file has no name where the file system allows that (O_TMPFILE), so a crash leaves nothing; elsewhere it has a random
+one, which `sweep` removes at the next start. A resumable upload will be a named file of its own prefix, beside the
+exported state of its hasher, which `sweep` will then leave alone until it expires.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from artifactstore.dataplane.spi import Buffer
+
+#: Final from the beginning: a later chmod is not covered by fdatasync.
+_MODE = 0o440
+#: Buffers in one writev(2); Linux takes 1,024.
+_MAX_VECTOR = 1024
+
+
+class StagingFile:
+    """One file; `storage.spi.StagedFile`. Its methods block: call them in a thread, one at a time."""
+
+    def __init__(self, descriptor: int, path: Path | None) -> None:
+        self._descriptor = descriptor
+        self._path = path
+        self._size = 0
+
+    @property
+    def fd(self) -> int:
+        """The open descriptor; -1 after `discard`."""
+        return self._descriptor
+
+    @property
+    def path(self) -> Path | None:
+        """Its name, if it has one."""
+        return self._path
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes were written."""
+        return self._size
+
+    def write(self, buffers: Sequence[Buffer]) -> None:
+        """Append the buffers, however many calls the system takes for it. OSError as the system says."""
+        pending = [memoryview(buffer).cast("B") for buffer in buffers if len(buffer)]
+        while pending:
+            written = os.writev(self._descriptor, pending[:_MAX_VECTOR])
+            self._size += written
+            while pending and written >= len(pending[0]):
+                written -= len(pending.pop(0))
+            if written:
+                pending[0] = pending[0][written:]
+
+    def sync(self) -> None:
+        """Make the bytes durable. After an OSError the file is lost: the system may have dropped its dirty pages."""
+        os.fdatasync(self._descriptor)
+
+    def discard(self) -> None:
+        """Give up the file, and its name if it has one. What was published from it stays. Idempotent."""
+        if self._descriptor < 0:
+            return
+        os.close(self._descriptor)
+        self._descriptor = -1
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What was removed at start."""
+
+    files: int
+    size_bytes: int
+
+
+class StagingArea:
+    """The directory in which staging files lie. `unnamed` chooses their form; None: look what the directory allows."""
+
+    def __init__(self, directory: Path, *, unnamed: bool | None = None) -> None:
+        self._directory = directory
+        self.unnamed = self._probe() if unnamed is None else unnamed
+
+    def create(self) -> StagingFile:
+        """A new, empty file. OSError as the system says."""
+        if self.unnamed:
+            return StagingFile(self._open_unnamed(), None)
+        path = self._directory / f"upload-{secrets.token_hex(16)}"
+        return StagingFile(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE), path)
+
+    def sweep(self) -> Swept:
+        """Remove what an earlier process left. Only for whoever holds the root's lock, before the first upload."""
+        found = [(path, path.lstat().st_size) for path in self._directory.iterdir() if not path.is_dir()]
+        for path, _ in found:
+            path.unlink()
+        return Swept(len(found), sum(size for _, size in found))
+
+    def _open_unnamed(self) -> int:
+        # never O_EXCL: with O_TMPFILE it forbids the link that publishes the file (open(2))
+        return os.open(self._directory, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, _MODE)
+
+    def _probe(self) -> bool:
+        """Whether unnamed files can be made here and given a name."""
+        name = f"probe-{secrets.token_hex(8)}"
+        try:
+            descriptor = self._open_unnamed()
+        except OSError:
+            return False
+        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.link(f"/proc/self/fd/{descriptor}", name, dst_dir_fd=directory, follow_symlinks=True)
+            os.unlink(name, dir_fd=directory)
+        except OSError:
+            return False
+        finally:
+            os.close(directory)
+            os.close(descriptor)
+        return True

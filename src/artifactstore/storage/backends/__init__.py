@@ -1,0 +1,1 @@
+"""Implementations of `storage.spi.StorageBackend`. Only the composition root may import them (ADR-0004)."""

@@ -1,0 +1,226 @@
+"""Objects as files of the local file system: `objects/<algorithm>/ab/<64 hex>` (docs/storage-format.md).
+
+Theory of operation. A staging file lies on the same mount, its bytes are synced, and it has its final mode. Publishing
+is a `link` under the object's name, which never replaces and shows a reader the whole file or none, then an fsync of
+the directory. To replace a copy, the file is linked under a temporary name beside its place in staging and renamed over
+the old one. If the directory cannot be synced, a name that this call made is removed again: it is not to be found, and
+trusted, later. Python's `os` functions run in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import secrets
+import stat as stat_module
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from artifactstore.domain.digest import Digest
+from artifactstore.domain.errors import ObjectNotFoundError, StorageError
+from artifactstore.storage.durability import storage_error, sync_directory
+from artifactstore.storage.root import Root
+from artifactstore.storage.spi import BackendHealth, StagedFile, StorageReceipt
+
+_THREADS = 16
+#: What `link` says on a file system that has no hard links.
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+
+
+class LocalObject:
+    """An object's file, opened; `storage.spi.StoredObject`."""
+
+    def __init__(self, descriptor: int, size_bytes: int, threads: ThreadPoolExecutor) -> None:
+        self._descriptor: int | None = descriptor
+        self._size_bytes = size_bytes
+        self._threads = threads
+        self._reads = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """The file's size when it was opened."""
+        return self._size_bytes
+
+    def fileno(self) -> int | None:
+        """The descriptor, until `close`."""
+        return self._descriptor
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """At most `length` bytes from `offset`, read in a thread."""
+        if self._descriptor is None:
+            raise ValueError("the object is closed")
+        reading = asyncio.get_running_loop().run_in_executor(self._threads, os.pread, self._descriptor, length, offset)
+        try:
+            return await asyncio.shield(reading)
+        except OSError as error:
+            raise storage_error("an object could not be read", error) from error
+        except asyncio.CancelledError:
+            # The thread still reads: the descriptor must not be closed, and its number reused, under it.
+            await asyncio.wait([reading])
+            raise
+
+    async def close(self) -> None:
+        """Give up the descriptor."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+class LocalFileSystemBackend:
+    """The backend over a root's `objects` directory."""
+
+    def __init__(self, root: Root) -> None:
+        self._objects = root.objects
+        self._staging = root.staging
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="localfs")
+
+    @property
+    def backend_id(self) -> str:
+        """`local`."""
+        return "local"
+
+    @property
+    def staging_directory(self) -> Path | None:
+        """The root's staging directory, on the objects' mount."""
+        return self._staging
+
+    async def put(self, address: Digest, staged: StagedFile, *, replace: bool = False) -> StorageReceipt:
+        """Publish a staged file; see the port."""
+        await self._run("the object could not be published", self._put, address, staged, replace)
+        return StorageReceipt(self.backend_id, _key(address), staged.size_bytes)
+
+    async def open(self, address: Digest) -> LocalObject:
+        """Open an object's file; see the port."""
+        descriptor, size = await self._run("the object could not be opened", self._open, address)
+        return LocalObject(descriptor, size, self._threads)
+
+    async def stat(self, address: Digest) -> StorageReceipt | None:
+        """The place and size of an object's file, or None; see the port."""
+        size = await self._run("the object could not be looked at", self._size, address)
+        return None if size is None else StorageReceipt(self.backend_id, _key(address), size)
+
+    async def delete(self, address: Digest) -> bool:
+        """Remove an object's file; see the port."""
+        return await self._run("the object could not be removed", self._delete, address)
+
+    async def health(self) -> BackendHealth:
+        """Whether both directories can be written, and the free space."""
+        try:
+            free = await self._run("the root cannot be used", self._look)
+        except StorageError as error:
+            return BackendHealth(healthy=False, detail=str(error))
+        return BackendHealth(healthy=True, detail="the root can be read and written", free_bytes=free)
+
+    async def close(self) -> None:
+        """Let running operations end, and give up the threads."""
+        await asyncio.to_thread(self._threads.shutdown)
+
+    async def _run[**P, T](self, what: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*args, **kwargs))
+        except OSError as error:
+            raise storage_error(what, error) from error
+
+    # --- in a thread ------------------------------------------------------------------------------------------------
+
+    def _path(self, address: Digest) -> Path:
+        return self._objects / _key(address)
+
+    def _put(self, address: Digest, staged: StagedFile, replace: bool) -> None:
+        path = self._path(address)
+        if self._link_new(staged, path):
+            return
+        if not replace and self._size(address) == staged.size_bytes:
+            # Somebody's link, which may not be durable yet, is about to be acknowledged by us too (invariant 2).
+            sync_directory(path.parent)
+            return
+        self._replace(staged, path)
+
+    def _link_new(self, staged: StagedFile, path: Path) -> bool:
+        """Publish under a name that is free; False if it is taken."""
+        try:
+            link_staged(staged, path)
+        except FileExistsError:
+            return False
+        try:
+            sync_directory(path.parent)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+        return True
+
+    def _replace(self, staged: StagedFile, path: Path) -> None:
+        """Publish over whatever is there. The temporary name is in staging, where the next start removes it."""
+        temporary = self._staging / f"replace-{secrets.token_hex(8)}"
+        try:
+            link_staged(staged, temporary)
+            temporary.rename(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
+
+    def _open(self, address: Digest) -> tuple[int, int]:
+        try:
+            descriptor = os.open(self._path(address), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise ObjectNotFoundError(f"no copy of {address} is stored") from None
+        found = os.fstat(descriptor)
+        if not stat_module.S_ISREG(found.st_mode):
+            os.close(descriptor)
+            raise StorageError(f"what is stored as {address} is not a file")
+        return descriptor, found.st_size
+
+    def _size(self, address: Digest) -> int | None:
+        try:
+            return self._path(address).lstat().st_size
+        except FileNotFoundError:
+            return None
+
+    def _delete(self, address: Digest) -> bool:
+        path = self._path(address)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        sync_directory(path.parent)
+        return True
+
+    def _look(self) -> int:
+        for directory in (self._objects, self._staging):
+            if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+                raise StorageError(f"{directory} cannot be read and written")
+        found = os.statvfs(self._objects)
+        return found.f_bavail * found.f_frsize
+
+
+def _key(address: Digest) -> str:
+    return f"{address.algorithm}/{address.hex[:2]}/{address.hex}"
+
+
+def link_staged(staged: StagedFile, target: Path) -> None:
+    """Give a staged file its name. FileExistsError if that is taken."""
+    if staged.path is None:
+        _link_unnamed(staged.fd, target)
+        return
+    try:
+        os.link(staged.path, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # Without hard links a rename must do. What it may replace between the look and the rename is another upload
+        # of the same bytes: `put` for one address is excluded from `delete`, and two `put`s bring the same.
+        if target.exists():
+            raise FileExistsError(error.errno, "taken", str(target)) from None
+        staged.path.rename(target)
+
+
+def _link_unnamed(descriptor: int, target: Path) -> None:
+    directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # linkat(2): AT_SYMLINK_FOLLOW through /proc names the open file; Python passes it only with a dir_fd
+        os.link(f"/proc/self/fd/{descriptor}", target.name, dst_dir_fd=directory, follow_symlinks=True)
+    finally:
+        os.close(directory)

@@ -1,0 +1,35 @@
+"""System calls with their durability: what must be synced, in one place; and what an OSError means here."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from artifactstore.domain.errors import StorageError, StorageFullError
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def storage_error(what: str, error: OSError) -> StorageError:
+    """The domain's error for a failed system call: StorageFullError when there is no room, else StorageError."""
+    kind = StorageFullError if error.errno in _FULL else StorageError
+    return kind(f"{what}: {error.strerror or error}")
+
+
+def sync_directory(path: Path) -> None:
+    """Make the entries of a directory durable: names linked, renamed or removed in it survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(path: Path, mode: int = 0o750) -> None:
+    """Make a directory, and its missing parents, durably: each new name is synced in the directory that holds it."""
+    if path.is_dir():
+        return
+    make_directory(path.parent, mode)
+    path.mkdir(mode, exist_ok=True)
+    sync_directory(path.parent)

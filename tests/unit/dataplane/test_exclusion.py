@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from artifactstore.dataplane.exclusion import ObjectLocks, uninterrupted
+
+
+async def test_one_holder_at_a_time_and_no_lock_is_kept() -> None:
+    locks = ObjectLocks()
+    order: list[str] = []
+    inside = asyncio.Event()
+    leave = asyncio.Event()
+
+    async def first() -> None:
+        async with locks.hold(b"a"):
+            inside.set()
+            await leave.wait()
+            order.append("first")
+
+    async def second() -> None:
+        async with locks.hold(b"a"):
+            order.append("second")
+
+    tasks = [asyncio.create_task(first())]
+    await inside.wait()
+    tasks.append(asyncio.create_task(second()))
+    async with locks.hold(b"b"):  # another object does not wait
+        order.append("other")
+    leave.set()
+    await asyncio.gather(*tasks)
+    assert order == ["other", "first", "second"]
+    assert len(locks) == 0
+
+
+async def test_a_cancelled_waiter_leaves_no_lock_behind() -> None:
+    locks = ObjectLocks()
+    async with locks.hold(b"a"):
+
+        async def wait() -> None:
+            async with locks.hold(b"a"):
+                raise AssertionError
+
+        waiter = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        waiter.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+    assert len(locks) == 0
+
+
+async def test_uninterrupted_work_is_finished_before_the_cancellation_goes_on() -> None:
+    begun, go, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def work() -> int:
+        begun.set()
+        await go.wait()
+        done.set()
+        return 7
+
+    task = asyncio.create_task(uninterrupted(work()))
+    await begun.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()  # even twice
+    await asyncio.sleep(0)
+    assert not task.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert done.is_set()
+
+
+async def test_uninterrupted_gives_results_and_errors() -> None:
+    async def answer() -> int:
+        return 7
+
+    async def fail() -> None:
+        raise ValueError("no")
+
+    assert await uninterrupted(answer()) == 7
+    with pytest.raises(ValueError, match="no"):
+        await uninterrupted(fail())
