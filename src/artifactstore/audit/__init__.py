@@ -1,0 +1,1 @@
+"""Audit: who did what, who read what. Retrievals are summed in memory and recorded at an interval."""

@@ -1,0 +1,318 @@
+"""The log's one writer.
+
+Theory of operation. Requests wait in a queue; one task takes what waits as a batch and hands it to the writer's thread,
+in one hop. There, in one transaction, each request in turn decides its events against the rows as the requests before
+it left them, its events get the next sequence numbers, and the fold changes the rows; then everything is written and
+committed, and only then do the requests get their answers. New requests queue up meanwhile: batches form by themselves.
+
+A request that refuses (raises a domain error when it decides) affects nobody else. If the transaction fails, all of its
+requests fail, no sequence number is used up, and the writer goes on. If a COMMIT fails its outcome is unknown: the log
+is read again before anybody is told. When the disk is full the requests that free space are tried once more, alone,
+after the reserve was given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, ClassVar, Protocol
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from artifactstore.domain.errors import ArtifactStoreError, RegistryError, StorageFullError
+from artifactstore.registry.envelope import RecordedEvent, record, timestamp
+from artifactstore.registry.events import Event
+from artifactstore.registry.folding import Keys, WorkingSet, apply
+from artifactstore.registry.reserve import Reserve
+from artifactstore.registry.schema import VIEWS_SEQ_KEY, events, meta
+from artifactstore.registry.sqlite import Writer, failure
+from artifactstore.registry.views import Views
+
+MAX_BATCH = 512
+
+_HEAD = select(func.coalesce(func.max(events.c.seq), 0))
+_INSERT = insert(events)
+_VIEWS_SEQ = update(meta).where(meta.c.key == VIEWS_SEQ_KEY).values(value=bindparam("seq"))
+_ID_AT = select(events.c.id).where(events.c.seq == bindparam("seq"))
+
+type Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The clock of production."""
+    return datetime.now(UTC)
+
+
+class Command[T](Protocol):
+    """What a request asks of the log."""
+
+    frees_space: ClassVar[bool]  # served from the reserve when the disk is full
+    tombstones: ClassVar[bool]  # it may release references
+
+    @property
+    def keys(self) -> Keys:
+        """The rows it needs."""
+        ...
+
+    def decide(self, rows: WorkingSet) -> Sequence[Event]:
+        """The events to record, possibly none; a domain error refuses. Must not change `rows`."""
+        ...
+
+    def answer(self, rows: WorkingSet, recorded: Sequence[RecordedEvent]) -> T:
+        """What the request's caller gets, from the rows after its events."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Appended[T]:
+    """The outcome of a request: its events, durable, and its answer."""
+
+    events: tuple[RecordedEvent, ...]
+    answer: T
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Request:
+    command: Command[Any]
+    actor: str
+    future: asyncio.Future[Appended[Any]]
+
+
+type _Outcome = Appended[Any] | Exception
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What a transaction did, before it is known to be committed."""
+
+    head: int
+    recorded: list[RecordedEvent] = field(default_factory=list)
+    outcomes: dict[_Request, _Outcome] = field(default_factory=dict)
+
+
+class _CommitUnknownError(Exception):
+    """COMMIT failed; `batch` may or may not be durable."""
+
+    def __init__(self, batch: _Batch, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.batch = batch
+        self.cause = cause
+
+
+class EventLog:
+    """Appends to the log, and folds into the views, in one transaction a batch. Nothing else appends."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        views: Views,
+        *,
+        log_id: str,
+        head: int,
+        reserve: Reserve | None,
+        log: logging.Logger,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._writer = writer
+        self._views = views
+        self._log_id = log_id
+        self._head: int | None = head  # None: a failed COMMIT left it unknown, it is read before the next batch
+        self._reserve = reserve
+        self._log = log
+        self._clock = clock
+        self._waiting: asyncio.Queue[_Request | None] = asyncio.Queue()
+        self._carried: _Request | None = None
+        self._closed = False
+        self._task = asyncio.create_task(self._write_batches(), name="event-log-writer")
+
+    def submit[T](self, command: Command[T], *, actor: str) -> asyncio.Future[Appended[T]]:
+        """Queue a request. The future tells its outcome, whoever waits for it or not; cancelling it is no undo.
+
+        A domain error refuses; StorageFullError and RegistryError say that nothing of it was recorded, except where
+        the message says that the outcome is unknown.
+        """
+        future: asyncio.Future[Appended[T]] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            future.set_exception(RegistryError("the event log is closed"))
+            return future
+        future.add_done_callback(_retrieve)
+        self._waiting.put_nowait(_Request(command, actor, future))
+        return future
+
+    async def append[T](self, command: Command[T], *, actor: str) -> Appended[T]:
+        """Record what `command` decides; returns when it is durable.
+
+        If the caller is cancelled while it waits, the events may still be recorded: whoever must know keeps the future
+        of `submit`, or asks the views.
+        """
+        return await asyncio.shield(self.submit(command, actor=actor))
+
+    async def close(self) -> None:
+        """Record what waits, then stop."""
+        if not self._closed:
+            self._closed = True
+            self._waiting.put_nowait(None)
+        await asyncio.shield(self._task)
+
+    # --- the task ---------------------------------------------------------------------------------------------------
+
+    async def _write_batches(self) -> None:
+        while batch := await self._next_batch():
+            try:
+                outcomes = await self._writer.run(partial(self._serve, requests=batch))
+            except Exception as error:
+                self._log.exception("the event log's writer failed")
+                self._head = None
+                outcomes = dict.fromkeys(batch, failure(error))
+            for request in batch:
+                _resolve(request.future, outcomes[request])
+
+    async def _next_batch(self) -> list[_Request]:
+        first = self._carried or await self._waiting.get()
+        self._carried = None
+        batch: list[_Request] = []
+        tombstones = False
+        request: _Request | None = first
+        while request is not None:
+            if tombstones and request.command.keys.references:
+                self._carried = request  # references are counted as of the batch's begin
+                break
+            batch.append(request)
+            tombstones = tombstones or request.command.tombstones
+            if len(batch) == MAX_BATCH or self._waiting.empty():
+                break
+            request = self._waiting.get_nowait()
+            if request is None and batch:
+                self._waiting.put_nowait(None)  # the end: seen again when the batch is done
+        return batch
+
+    # --- on the writer's thread -------------------------------------------------------------------------------------
+
+    def _serve(self, connection: Connection, requests: Sequence[_Request]) -> dict[_Request, _Outcome]:
+        """The outcome of every request, with everything that is said to be recorded committed."""
+        try:
+            return self._attempt(connection, requests)
+        except Exception as error:
+            failed = self._failed(error)
+            if not isinstance(failed, StorageFullError):
+                return dict.fromkeys(requests, failed)
+        outcomes: dict[_Request, _Outcome] = dict.fromkeys(requests, failed)
+        urgent = [request for request in requests if request.command.frees_space]
+        if urgent:
+            if self._reserve is not None and self._reserve.release():
+                self._log.warning("the disk is full: the log's reserve was given up for %d deletions", len(urgent))
+            try:
+                outcomes.update(self._attempt(connection, urgent))
+            except Exception as error:
+                outcomes.update(dict.fromkeys(urgent, self._failed(error)))
+        return outcomes
+
+    def _failed(self, error: Exception) -> ArtifactStoreError:
+        failed = failure(error)
+        if isinstance(failed, StorageFullError):
+            self._log.warning("%s", failed)
+        else:
+            self._log.error("a batch of the event log failed: %s", failed, exc_info=error)
+        return failed
+
+    def _attempt(self, connection: Connection, requests: Sequence[_Request]) -> dict[_Request, _Outcome]:
+        try:
+            batch = self._transact(connection, requests)
+        except _CommitUnknownError as error:
+            batch = self._settle(connection, error)
+        self._head = batch.head
+        if self._reserve is not None and any(item.type == "object.purged" for item in batch.recorded):
+            self._reserve.fill()
+        return batch.outcomes
+
+    def _transact(self, connection: Connection, requests: Sequence[_Request]) -> _Batch:
+        transaction = connection.begin()
+        try:
+            head = connection.scalar(_HEAD) if self._head is None else self._head
+            batch = _Batch(int(head or 0))
+            keys = Keys()
+            for request in requests:
+                keys.add(request.command.keys)
+            rows = self._views.load(connection, keys)
+            for request in requests:
+                batch.outcomes[request] = self._decide(rows, request, batch)
+            if not batch.recorded:
+                transaction.rollback()
+                return batch
+            connection.execute(_INSERT, [_event_row(item) for item in batch.recorded])
+            self._views.store(connection, rows)
+            connection.execute(_VIEWS_SEQ, {"seq": str(batch.head)})
+        except BaseException:
+            transaction.rollback()
+            raise
+        try:
+            transaction.commit()
+        except Exception as error:
+            raise _CommitUnknownError(batch, error) from error
+        return batch
+
+    def _decide(self, rows: WorkingSet, request: _Request, batch: _Batch) -> _Outcome:
+        """Decide one request and fold its events. What it raises before the fold is its own affair."""
+        try:
+            decided = request.command.decide(rows)
+            time = timestamp(self._clock())
+            recorded = [
+                record(self._log_id, batch.head + number, event, actor=request.actor, time=time)
+                for number, event in enumerate(decided, 1)
+            ]
+        except Exception as error:
+            return error
+        for item, event in zip(recorded, decided, strict=True):
+            apply(rows, item, event)
+        batch.recorded.extend(recorded)
+        batch.head += len(recorded)
+        return Appended(tuple(recorded), request.command.answer(rows, recorded))
+
+    def _settle(self, connection: Connection, failed: _CommitUnknownError) -> _Batch:
+        """Whether a batch whose COMMIT failed is in the log after all. Raises what failed if it is not."""
+        self._head = None
+        first = failed.batch.recorded[0]
+        try:
+            connection.connection.rollback()  # the driver's transaction: a COMMIT that fails may leave it open
+            with connection.begin():
+                there = connection.scalar(_ID_AT, {"seq": first.seq})
+                self._head = int(connection.scalar(_HEAD) or 0)
+        except Exception as error:
+            raise RegistryError(f"the outcome is unknown: {failed.cause}, and the log cannot be read") from error
+        if there != first.id.bytes:
+            raise failed.cause
+        return failed.batch
+
+
+def _event_row(item: RecordedEvent) -> dict[str, Any]:
+    return {
+        "seq": item.seq,
+        "id": item.id.bytes,
+        "type": item.type,
+        "version": item.version,
+        "subject": item.subject,
+        "actor": item.actor,
+        "time": item.time,
+        "salt": item.salt,
+        "payload": item.payload,
+        "leaf": item.leaf,
+    }
+
+
+def _resolve(future: asyncio.Future[Appended[Any]], outcome: _Outcome) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+
+
+def _retrieve(future: asyncio.Future[Any]) -> None:
+    """A failure whose waiter was cancelled is nobody's; asyncio need not report it."""
+    if not future.cancelled():
+        future.exception()

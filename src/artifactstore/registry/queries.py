@@ -1,0 +1,253 @@
+"""What the views and the log answer. Each function reads one page, or one row, on the connection it is given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal, or_, select
+
+from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectRecord, ObjectState, Retrievals
+from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
+from artifactstore.domain.errors import InvalidQueryError
+from artifactstore.registry.cursors import Scalar, decode_cursor, encode_cursor
+from artifactstore.registry.envelope import RecordedEvent
+from artifactstore.registry.folding import ObjectRow
+from artifactstore.registry.schema import events as log
+from artifactstore.registry.schema import views
+
+MAX_PAGE = 1000
+
+_objects, _claims, _names = views.objects.c, views.object_namespaces.c, views.names.c
+_artifacts, _retrievals = views.artifacts.c, views.retrievals.c
+_MAX_CODE_POINT = 0x10FFFF
+_SURROGATES = range(0xD800, 0xE000)  # code points that no text has
+
+_OBJECT = select(
+    _objects.blake3,
+    _objects.sha256,
+    _objects.size_bytes,
+    _objects.backend_id,
+    _objects.primary_algorithm,
+    _objects.state,
+    _objects.damage,
+    _objects.created_at,
+    _objects.created_seq,
+)
+_ARTIFACT = select(views.artifacts, _objects.sha256, _objects.size_bytes, _names.tombstoned_through).select_from(
+    views.artifacts.join(views.objects, _objects.blake3 == _artifacts.blake3).join(
+        views.names, and_(_names.namespace == _artifacts.namespace, _names.name == _artifacts.name)
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactQuery:
+    """A search. Without `include_deleted`, versions of tombstoned names are left out."""
+
+    namespace: str | None = None
+    name: str | None = None
+    name_prefix: str | None = None
+    limit: int = 100
+    cursor: str | None = None
+    include_deleted: bool = False
+
+    def terms(self) -> tuple[Scalar, ...]:
+        """What a cursor of this search is bound to: everything but where and how far it reads."""
+        return (self.namespace, self.name, self.name_prefix, self.include_deleted)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Artifacts in the order of namespace, name, version; `next` is the cursor of what follows, None at the end."""
+
+    items: tuple[Artifact, ...]
+    next: str | None
+
+
+def object_of(connection: Connection, digest: Digest) -> ObjectRecord | None:
+    """An object in any state, by either digest."""
+    column = _objects.blake3 if digest.algorithm is Algorithm.BLAKE3 else _objects.sha256
+    row = connection.execute(_OBJECT.where(column == digest.value)).first()
+    return None if row is None else ObjectRow(*row).record()
+
+
+def claimed(connection: Connection, blake3: Digest, namespace: str) -> bool:
+    """Whether a bare upload to the namespace stored the object, since it was last deleted."""
+    statement = select(literal(1)).where(_claims.blake3 == blake3.value, _claims.namespace == namespace)
+    return connection.scalar(statement) is not None
+
+
+def deleting(connection: Connection, after: bytes, limit: int) -> list[ObjectRecord]:
+    """A page of the objects whose bytes may remain, in the order of their BLAKE3 digests."""
+    statement = (
+        _OBJECT.where(_objects.state == ObjectState.DELETING.value, _objects.blake3 > after)
+        .order_by(_objects.blake3)
+        .limit(limit)
+    )
+    return [ObjectRow(*row).record() for row in connection.execute(statement)]
+
+
+def artifact(connection: Connection, artifact_id: UUID) -> Artifact | None:
+    """One artifact, deleted ones included."""
+    row = connection.execute(_ARTIFACT.where(_artifacts.id == artifact_id.bytes)).first()
+    return None if row is None else _artifact(row)
+
+
+def latest(connection: Connection, namespace: str, name: str) -> Artifact | None:
+    """The latest version of a name; None when it is tombstoned or was never there."""
+    statement = _ARTIFACT.where(
+        _names.namespace == namespace,
+        _names.name == name,
+        _names.latest_version > _names.tombstoned_through,
+        _artifacts.version == _names.latest_version,
+    )
+    row = connection.execute(statement).first()
+    return None if row is None else _artifact(row)
+
+
+def artifacts(connection: Connection, query: ArtifactQuery) -> Page:
+    """A page of a search."""
+    if not 1 <= query.limit <= MAX_PAGE:
+        raise InvalidQueryError(f"limit is a whole number from 1 to {MAX_PAGE}", field="limit")
+    start = None if query.cursor is None else decode_cursor(query.terms(), query.cursor)
+    wanted = query.limit + 1  # one more tells whether anything follows
+    rows: list[Row[*tuple[Any, ...]]] = []
+    if query.namespace is not None or (query.name is None and query.name_prefix is None):
+        rows += connection.execute(_search(query, query.namespace, start).limit(wanted)).all()
+    else:  # one range of the index per namespace, not one scan over all names
+        namespace = start[0] if start is not None else _next_namespace(connection, None)
+        while namespace is not None and len(rows) < wanted:
+            rows += connection.execute(_search(query, namespace, start).limit(wanted - len(rows))).all()
+            namespace = _next_namespace(connection, namespace)
+    items = tuple(_artifact(row) for row in rows[: query.limit])
+    if len(rows) <= query.limit:
+        return Page(items, None)
+    last = items[-1]
+    return Page(items, encode_cursor(query.terms(), (last.namespace, last.name, last.version)))
+
+
+def _next_namespace(connection: Connection, after: str | None) -> str | None:
+    statement = select(func.min(_names.namespace))
+    found = connection.scalar(statement if after is None else statement.where(_names.namespace > after))
+    return None if found is None else str(found)
+
+
+def _search(
+    query: ArtifactQuery, namespace: str | None, start: tuple[str, str, int] | None
+) -> Select[*tuple[Any, ...]]:
+    conditions: list[ColumnElement[bool]] = []
+    if namespace is not None:
+        conditions.append(_artifacts.namespace == namespace)
+    if query.name is not None:
+        conditions.append(_artifacts.name == query.name)
+    if query.name_prefix:
+        conditions.append(_artifacts.name >= query.name_prefix)
+        if (bound := prefix_bound(query.name_prefix)) is not None:
+            conditions.append(_artifacts.name < bound)
+    if start is not None and (namespace is None or namespace == start[0]):
+        conditions.append(_after(start, within=namespace is not None))
+    if not query.include_deleted:
+        conditions.append(_artifacts.version > _names.tombstoned_through)
+    order = (_artifacts.namespace, _artifacts.name, _artifacts.version)
+    return _ARTIFACT.where(*conditions).order_by(*order)
+
+
+def _after(start: tuple[str, str, int], *, within: bool) -> ColumnElement[bool]:
+    """Keys after `start`; the first condition of each pair is the one an index can begin at."""
+    namespace, name, version = start
+    later = and_(
+        _artifacts.name >= name,
+        or_(_artifacts.name > name, _artifacts.version > version),
+    )
+    if within:
+        return later
+    return and_(_artifacts.namespace >= namespace, or_(_artifacts.namespace > namespace, later))
+
+
+def prefix_bound(prefix: str) -> str | None:
+    """The first text, by code point, after all that begin with `prefix`; None if there is no such text."""
+    while prefix:
+        successor = ord(prefix[-1]) + 1
+        prefix = prefix[:-1]
+        if successor in _SURROGATES:
+            successor = _SURROGATES.stop
+        if successor <= _MAX_CODE_POINT:
+            return prefix + chr(successor)
+    return None
+
+
+def events(connection: Connection, after: int, limit: int) -> list[RecordedEvent]:
+    """The events from the one after `after` on."""
+    statement = (
+        select(
+            log.c.seq,
+            log.c.id,
+            log.c.type,
+            log.c.version,
+            log.c.subject,
+            log.c.actor,
+            log.c.time,
+            log.c.payload,
+            log.c.leaf,
+            log.c.salt,
+        )
+        .where(log.c.seq > after)
+        .order_by(log.c.seq)
+        .limit(limit)
+    )
+    return [RecordedEvent(seq, UUID(bytes=event_id), *rest) for seq, event_id, *rest in connection.execute(statement)]
+
+
+def head(connection: Connection) -> int:
+    """The last event's number; 0 of an empty log."""
+    return int(connection.scalar(select(func.coalesce(func.max(log.c.seq), 0))) or 0)
+
+
+def retrievals(
+    connection: Connection,
+    *,
+    artifact_id: UUID | None,
+    blake3: Digest | None,
+    limit: int,
+    after: tuple[str, str] | None,
+) -> list[Retrievals]:
+    """Downloads of an artifact, or of an object by whatever address, summed by minute and actor, in that order."""
+    if (artifact_id is None) == (blake3 is None):
+        raise InvalidQueryError("retrievals are asked for by artifact or by object", field="artifact_id")
+    minute, actor = _retrievals.minute, _retrievals.actor
+    statement = (
+        select(
+            func.min(_retrievals.blake3), minute, actor, func.sum(_retrievals.count), func.sum(_retrievals.size_bytes)
+        )
+        .group_by(minute, actor)
+        .order_by(minute, actor)
+        .limit(limit)
+    )
+    if artifact_id is not None:
+        statement = statement.where(_retrievals.artifact_id == artifact_id.bytes)
+    if blake3 is not None:
+        statement = statement.where(_retrievals.blake3 == blake3.value)
+    if after is not None:
+        statement = statement.where(minute >= after[0], or_(minute > after[0], actor > after[1]))
+    rows: Sequence[Row[*tuple[Any, ...]]] = connection.execute(statement).all()
+    return [Retrievals(Digest.blake3(row[0]), artifact_id, row[2], row[1], int(row[3]), int(row[4])) for row in rows]
+
+
+def _artifact(row: Row[*tuple[Any, ...]]) -> Artifact:
+    metadata = ArtifactMetadata(row.kind, row.media_type, json.loads(row.labels), row.provenance, row.retention)
+    return Artifact(
+        UUID(bytes=row.id),
+        row.namespace,
+        row.name,
+        row.version,
+        ObjectIdentity(Digest.blake3(row.blake3), Digest.sha256(row.sha256), row.size_bytes),
+        metadata,
+        row.created_at,
+        row.created_by,
+        row.revision,
+        deleted=row.version <= row.tombstoned_through,
+    )

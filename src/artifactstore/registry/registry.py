@@ -1,0 +1,341 @@
+"""The registry's face: commands that record facts, queries that answer from the views."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Self
+from uuid import UUID
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+from uuid_utils.compat import uuid7
+
+from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectRecord, Retrievals
+from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
+from artifactstore.domain.errors import ArtifactStoreError, ObjectNotFoundError, RegistryError
+from artifactstore.registry import commands, migration, queries, rebuilding
+from artifactstore.registry.commands import Condition
+from artifactstore.registry.envelope import RecordedEvent
+from artifactstore.registry.events import ObjectDamaged
+from artifactstore.registry.log import Clock, Command, EventLog, utc_now
+from artifactstore.registry.queries import ArtifactQuery, Page
+from artifactstore.registry.rebuilding import Progress
+from artifactstore.registry.reserve import DEFAULT_RESERVE_BYTES, Reserve
+from artifactstore.registry.schema import LOG_ID, VIEWS_VERSION, VIEWS_VERSION_KEY, views
+from artifactstore.registry.sqlite import Readers, Writer, failure, open_readers, open_writer, wal_precaution
+from artifactstore.registry.verification import Difference, Verifier
+from artifactstore.registry.views import Views
+from artifactstore.storage.durability import sync_directory
+
+_PAGE = 1000
+_DEFAULT_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryHealth:
+    """Whether the log can be read, and how far it and the views are."""
+
+    healthy: bool
+    head: int
+    views_seq: int
+    detail: str | None = None
+
+
+class Registry:
+    """The event log and its views in one directory. Make one by `open`."""
+
+    def __init__(self, readers: Readers, log_id: str, writer: Writer | None, log: EventLog | None) -> None:
+        self._readers = readers
+        self._log_id = log_id
+        self._writer = writer  # None, and so the log: opened only for reading
+        self._log = log
+        self._rebuilding = asyncio.Lock()
+
+    @classmethod
+    async def open(
+        cls,
+        directory: Path,
+        *,
+        reserve: Path | None,
+        read_only: bool = False,
+        reserve_bytes: int = DEFAULT_RESERVE_BYTES,
+        log: logging.Logger = _DEFAULT_LOG,
+        clock: Clock = utc_now,
+    ) -> Self:
+        """Open the registry of `directory`, and make or migrate it unless `read_only`.
+
+        The caller sees to it that one process at most opens a directory for writing. SchemaTooNewError: a later
+        version wrote it. SchemaTooOldError: it is to be made or migrated, and this opening may only read. The space
+        of `reserve`, a file's path, is kept for deletions on a full disk; None keeps none.
+        """
+        file = directory / migration.DATABASE_FILE
+        if read_only:
+            if not await asyncio.to_thread(file.is_file):
+                raise migration.SchemaTooOldError(f"there is no event log in {directory} yet")
+            return await cls._open_readers(file, None, None)
+        if (precaution := wal_precaution()) is not None:
+            log.info("%s", precaution)
+        kept = None if reserve is None else Reserve(reserve, reserve_bytes)
+        try:
+            writer = await asyncio.to_thread(_prepared_writer, file, kept, log)
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            raise failure(error) from error
+        try:
+            log_id = await writer.run(_log_id)
+            if not await writer.run(_views_are_current):
+                log.info("folding the event log into its views")
+                await rebuilding.rebuild(writer, log_id)
+            head = await writer.run(queries.head)
+        except BaseException as error:
+            await writer.close()
+            if isinstance(error, SQLAlchemyError):
+                raise failure(error) from error
+            raise
+        appender = EventLog(writer, Views(views), log_id=log_id, head=head, reserve=kept, log=log, clock=clock)
+        return await cls._open_readers(file, writer, appender)
+
+    @classmethod
+    async def _open_readers(cls, file: Path, writer: Writer | None, log: EventLog | None) -> Self:
+        readers = open_readers(file)
+        try:
+            if writer is None:
+                await readers.run(migration.check_current)
+            return cls(readers, await readers.run(_log_id), writer, log)
+        except BaseException:
+            await readers.close()
+            if log is not None:
+                await log.close()
+            if writer is not None:
+                await writer.close()
+            raise
+
+    async def close(self) -> None:
+        """Record what waits, then close the files. Idempotent."""
+        log, self._log = self._log, None
+        writer, self._writer = self._writer, None
+        if log is not None:
+            await log.close()
+        await self._readers.close()
+        if writer is not None:
+            await writer.close()  # last, since it checkpoints
+
+    @property
+    def log_id(self) -> str:
+        """What tells this log from every other: a part of each leaf."""
+        return self._log_id
+
+    # --- commands ---------------------------------------------------------------------------------------------------
+
+    async def record_object(
+        self,
+        identity: ObjectIdentity,
+        *,
+        backend_id: str,
+        primary_algorithm: Algorithm,
+        namespace: str,
+        mended: bool = False,
+        actor: str,
+    ) -> tuple[ObjectRecord, bool]:
+        """Record a bare upload whose bytes are durable; the object, and whether it is new.
+
+        `mended`: they replaced a copy that an event vouched for. Nothing is recorded that is known already.
+        """
+        upload = commands.Upload(identity, backend_id, primary_algorithm, mended)
+        return await self._append(commands.RecordObject(upload, namespace), actor)
+
+    async def record_artifact(
+        self,
+        identity: ObjectIdentity,
+        *,
+        backend_id: str,
+        primary_algorithm: Algorithm,
+        namespace: str,
+        name: str,
+        metadata: ArtifactMetadata,
+        create_only: bool = False,
+        if_match: Condition = None,
+        mended: bool = False,
+        actor: str,
+    ) -> tuple[Artifact, bool]:
+        """Record durable bytes as the next version of a name; the artifact, and whether its object is new.
+
+        PreconditionFailedError: `create_only` and the name has a live version, or `if_match` lacks its BLAKE3 digest.
+        """
+        upload = commands.Upload(identity, backend_id, primary_algorithm, mended)
+        command = commands.RecordArtifact(upload, uuid7(), namespace, name, metadata, create_only, if_match)
+        return await self._append(command, actor)
+
+    async def mark_damaged(
+        self,
+        blake3: Digest,
+        *,
+        reason: str,
+        actual: tuple[Digest | None, Digest | None],
+        size_bytes: int | None,
+        actor: str,
+    ) -> ObjectRecord:
+        """Record that the stored copy is missing or different: `actual` are the digests it has, BLAKE3 first."""
+        return await self._append(commands.MarkDamaged(ObjectDamaged(blake3, reason, *actual, size_bytes)), actor)
+
+    async def mark_sound(self, blake3: Digest, *, actor: str) -> ObjectRecord:
+        """Record that the stored copy of a damaged object was found whole."""
+        return await self._append(commands.MarkSound(blake3), actor)
+
+    async def delete_object(self, digest: Digest, *, actor: str) -> ObjectRecord:
+        """Decide an object's deletion, by either digest; its bytes may be removed after this.
+
+        ObjectNotFoundError; ObjectInUseError while a version that is not tombstoned refers to it.
+        """
+        blake3 = digest
+        if digest.algorithm is not Algorithm.BLAKE3:
+            record = await self.object(digest)
+            if record is None:
+                raise ObjectNotFoundError(f"there is no object {digest}")
+            blake3 = record.identity.blake3
+        return await self._append(commands.DeleteObject(blake3), actor)
+
+    async def purge_object(self, blake3: Digest, *, actor: str) -> None:
+        """Record that the bytes of a deleted object are gone; nothing if it is not being deleted."""
+        await self._append(commands.PurgeObject(blake3), actor)
+
+    async def tombstone(self, namespace: str, name: str, *, if_match: Condition = None, actor: str) -> int:
+        """Delete all versions of a name; the last version deleted. ArtifactNotFoundError, PreconditionFailedError."""
+        return await self._append(commands.Tombstone(namespace, name, if_match), actor)
+
+    async def record_retrievals(self, entries: Sequence[Retrievals], *, actor: str) -> None:
+        """Record downloads, summed, as one event."""
+        await self._append(commands.RecordRetrievals(tuple(entries)), actor)
+
+    async def _append[T](self, command: Command[T], actor: str) -> T:
+        if self._log is None:
+            raise RegistryError("the registry is open only for reading, or is closed")
+        return (await self._log.append(command, actor=actor)).answer
+
+    # --- queries ----------------------------------------------------------------------------------------------------
+
+    async def check_preconditions(
+        self, namespace: str, name: str, *, create_only: bool = False, if_match: Condition = None
+    ) -> None:
+        """Refuse early what `record_artifact` would refuse now; it checks again."""
+        found = await self.latest(namespace, name)
+        latest = None if found is None else found.identity.blake3
+        commands.check_condition(latest, create_only=create_only, if_match=if_match)
+
+    async def object(self, digest: Digest) -> ObjectRecord | None:
+        """An object in any state, by either digest."""
+        return await self._readers.run(partial(queries.object_of, digest=digest))
+
+    async def object_claimed(self, blake3: Digest, namespace: str) -> bool:
+        """Whether a bare upload to the namespace stored the object, since it was last deleted."""
+        return await self._readers.run(partial(queries.claimed, blake3=blake3, namespace=namespace))
+
+    async def artifact(self, artifact_id: UUID) -> Artifact | None:
+        """One artifact, deleted ones included."""
+        return await self._readers.run(partial(queries.artifact, artifact_id=artifact_id))
+
+    async def latest(self, namespace: str, name: str) -> Artifact | None:
+        """The latest version of a name; None when it is tombstoned or was never there."""
+        return await self._readers.run(partial(queries.latest, namespace=namespace, name=name))
+
+    async def artifacts(self, query: ArtifactQuery) -> Page:
+        """A page of artifacts, in the order of namespace, name, version. InvalidQueryError."""
+        return await self._readers.run(partial(queries.artifacts, query=query))
+
+    async def events(self, after: int = 0, limit: int = 100) -> list[RecordedEvent]:
+        """The log in order, from the event after `after`."""
+        return await self._readers.run(partial(queries.events, after=after, limit=limit))
+
+    async def retrievals(
+        self,
+        *,
+        artifact_id: UUID | None = None,
+        blake3: Digest | None = None,
+        limit: int = _PAGE,
+        after: tuple[str, str] | None = None,
+    ) -> list[Retrievals]:
+        """Downloads of an artifact, or of an object by whatever address, summed by minute and actor, in that order.
+
+        `after` is the minute and the actor of the last row of the page before.
+        """
+        return await self._readers.run(
+            partial(queries.retrievals, artifact_id=artifact_id, blake3=blake3, limit=limit, after=after)
+        )
+
+    async def deleting(self) -> list[ObjectRecord]:
+        """All objects whose deletion is recorded and whose bytes may remain."""
+        found: list[ObjectRecord] = []
+        after = b""
+        while page := await self._readers.run(partial(queries.deleting, after=after, limit=_PAGE)):
+            found += page
+            after = page[-1].identity.blake3.value
+        return found
+
+    async def head(self) -> int:
+        """The number of the last event; 0 of an empty log."""
+        return await self._readers.run(queries.head)
+
+    async def health(self) -> RegistryHealth:
+        """Whether the log can be read and the views are as far as it is. Never raises."""
+        try:
+            head, folded = await self._readers.run(_positions)
+        except ArtifactStoreError as error:
+            return RegistryHealth(False, 0, 0, str(error))
+        if head != folded:
+            return RegistryHealth(False, head, folded, f"the views are at event {folded}, the log is at {head}")
+        return RegistryHealth(True, head, folded)
+
+    # --- the whole log ----------------------------------------------------------------------------------------------
+
+    async def rebuild(self, progress: Progress | None = None) -> int:
+        """Check the log and fold it into new views, while appending goes on; the number of events.
+
+        Whatever breaks it off leaves the views as they were. LogCorruptError, UnknownEventError.
+        """
+        if self._writer is None:
+            raise RegistryError("the registry is open only for reading, or is closed")
+        async with self._rebuilding:
+            try:
+                return await rebuilding.rebuild(self._writer, self._log_id, progress)
+            except SQLAlchemyError as error:
+                raise failure(error) from error
+
+    async def verify_views(self, progress: Progress | None = None) -> Difference | None:
+        """Check the log, and compare the views with what it folds into; the first difference. Changes nothing."""
+        return await Verifier(self._readers, self._log_id, progress).run()
+
+
+def _prepared_writer(file: Path, reserve: Reserve | None, log: logging.Logger) -> Writer:
+    """The writer of a database that is there, of this code's revision, and durable by name. Blocking."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    writer = open_writer(file)
+    try:
+        migration.upgrade(writer.engine)
+        sync_directory(file.parent)
+        if reserve is not None and not reserve.fill():
+            log.warning("there is no space for the event log's reserve: deletions may fail when the disk is full")
+    except BaseException:
+        writer.engine.dispose()
+        raise
+    return writer
+
+
+def _log_id(connection: Connection) -> str:
+    found = migration.meta_value(connection, LOG_ID)
+    if found is None:
+        raise RegistryError("the event log has lost its id")
+    return found
+
+
+def _positions(connection: Connection) -> tuple[int, int]:
+    return queries.head(connection), migration.views_seq(connection)
+
+
+def _views_are_current(connection: Connection) -> bool:
+    head, folded = _positions(connection)
+    return head == folded and migration.meta_value(connection, VIEWS_VERSION_KEY) == str(VIEWS_VERSION)
