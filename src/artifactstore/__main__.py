@@ -1,0 +1,6 @@
+"""`python -m artifactstore`."""
+
+from artifactstore.cli import main
+
+if __name__ == "__main__":
+    main()

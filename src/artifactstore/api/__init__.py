@@ -1,0 +1,1 @@
+"""HTTP, version 1: a thin user of the store. Status codes live here and nowhere else (docs/http-api.md)."""

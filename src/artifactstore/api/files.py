@@ -1,0 +1,109 @@
+"""`/v1/files/{namespace}/{name}`: artifacts under their names."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote_to_bytes
+
+from aiohttp import hdrs, web
+
+from artifactstore.api import content, uploads
+from artifactstore.api.addresses import file_address
+from artifactstore.api.conditional import entity_tag
+from artifactstore.api.keys import store_of
+from artifactstore.api.problems import problem_of
+from artifactstore.domain import names
+from artifactstore.domain.artifact import Artifact, ArtifactMetadata
+from artifactstore.domain.documents import artifact_document
+from artifactstore.domain.errors import InvalidMetadataError, ObjectDamagedError
+
+
+def _metadata(request: web.Request) -> ArtifactMetadata:
+    """What the headers say of the artifact, checked."""
+    headers = request.headers
+    return ArtifactMetadata(
+        kind=headers.get("Artifact-Kind"),
+        media_type=headers.get(hdrs.CONTENT_TYPE, names.DEFAULT_MEDIA_TYPE),
+        labels=names.check_labels(_label(value) for value in headers.getall("Artifact-Label", ())),
+        provenance=headers.get("Artifact-Provenance"),
+        retention=headers.get("Artifact-Retention"),
+    ).checked()
+
+
+def _label(value: str) -> tuple[str, str]:
+    key, equals, text = value.strip().partition("=")
+    if not equals:
+        raise InvalidMetadataError("an Artifact-Label is written key=value, percent-encoded", field="Artifact-Label")
+    try:
+        return tuple(unquote_to_bytes(part.encode("utf-8", "surrogateescape")).decode() for part in (key, text))  # type: ignore[return-value]  # two parts in, two out
+    except UnicodeDecodeError:
+        raise InvalidMetadataError(
+            "an Artifact-Label is UTF-8 after percent-decoding", field="Artifact-Label"
+        ) from None
+
+
+async def put(request: web.Request) -> web.Response:
+    """Store a body as the next version of a name."""
+    namespace, name = file_address(request)
+    metadata = _metadata(request)
+    uploads.check_upload(request)
+    create_only, if_match = uploads.preconditions(request)
+    artifact, created = await store_of(request).put_file(
+        namespace,
+        name,
+        uploads.body_of(request),
+        metadata=metadata,
+        expected=uploads.announced(request),
+        size_hint=request.content_length,
+        create_only=create_only,
+        if_match=if_match,
+    )
+    return web.json_response(
+        {**artifact_document(artifact), "created": created},
+        status=201,
+        headers={
+            hdrs.LOCATION: f"/v1/artifacts/{artifact.id}",
+            hdrs.ETAG: entity_tag(artifact.identity.blake3),
+        },
+    )
+
+
+async def check_put(request: web.Request) -> None:
+    """What can be refused before a PUT's body is sent."""
+    namespace, name = file_address(request)
+    _metadata(request)
+    uploads.check_upload(request)
+    uploads.announced(request)
+    create_only, if_match = uploads.preconditions(request)
+    await store_of(request).check_preconditions(namespace, name, create_only=create_only, if_match=if_match)
+
+
+async def get(request: web.Request) -> web.StreamResponse:
+    """The latest version's content, or its headers."""
+    artifact = await store_of(request).file(*file_address(request))
+    return await send_artifact(request, artifact)
+
+
+async def send_artifact(request: web.Request, artifact: Artifact) -> web.StreamResponse:
+    """The content of one artifact, with its media type and under its last segment's name."""
+    location = f"/v1/artifacts/{artifact.id}/content"  # where these bytes stay when the name moves on
+    what = content.Representation(
+        await store_of(request).record(artifact.identity.blake3),
+        media_type=artifact.metadata.media_type,
+        file_name=artifact.name.rpartition("/")[2],
+        artifact_id=artifact.id,
+        location=location,
+    )
+    try:
+        return await content.send(request, what)
+    except ObjectDamagedError as error:
+        answer = problem_of(error)
+        answer.headers[hdrs.CONTENT_LOCATION] = location
+        return answer
+
+
+async def delete(request: web.Request) -> web.Response:
+    """Tombstone the name."""
+    namespace, name = file_address(request)
+    _, if_match = uploads.preconditions(request)
+    await store_of(request).delete_file(namespace, name, if_match=if_match)
+    return web.Response(status=204)

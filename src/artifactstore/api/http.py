@@ -1,0 +1,73 @@
+"""The HTTP application: which address is answered by what. docs/http-api.md is its description."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import hdrs, web
+
+from artifactstore.api import artifacts, events, files, health, objects, uploads
+from artifactstore.api.keys import ANONYMOUS, BODY_TIMEOUT, STORE
+from artifactstore.api.problems import problems
+from artifactstore.store import Store
+
+
+def create_app(store: Store, *, body_timeout: float = 60.0) -> web.Application:
+    """The application over a store, which stays the caller's to close.
+
+    `body_timeout`: how long, in seconds, a body may stand still. Serve it with `api.server.GatewayRunner`, which turns
+    off what would decode bodies or answer in plain text.
+    """
+    app = web.Application(middlewares=[problems])
+    app[STORE] = store.acting_as(ANONYMOUS)
+    app[BODY_TIMEOUT] = body_timeout
+    app.on_response_prepare.append(_name_server)
+    route = app.router.add_route
+
+    route("GET", "/", health.service)
+    route("GET", "/health", health.state)
+    route("GET", "/health/ready", health.state)
+    route("GET", "/health/live", health.live)
+
+    route("POST", "/v1/objects", objects.post, expect_handler=uploads.expecting(objects.check_post))
+    route("PUT", "/v1/objects/{digest}", objects.put, expect_handler=uploads.expecting(objects.check_put))
+    app.router.add_get("/v1/objects/{digest}", objects.get)  # HEAD too
+    route("DELETE", "/v1/objects/{digest}", objects.delete)
+    route("POST", "/v1/objects/{digest}/verify", objects.verify)
+
+    # The name is read from the raw path (api.addresses): a router would decode it twice or lose its empty segments.
+    file = "/v1/files/{address:(?s:.*)}"
+    route("PUT", file, files.put, expect_handler=uploads.expecting(files.check_put))
+    app.router.add_get(file, files.get)
+    route("DELETE", file, files.delete)
+
+    app.router.add_get("/v1/artifacts", artifacts.search)
+    app.router.add_get("/v1/artifacts/{id}", artifacts.get)
+    app.router.add_get("/v1/artifacts/{id}/content", artifacts.content)
+    app.router.add_get("/v1/artifacts/{id}/retrievals", artifacts.retrievals)
+    app.router.add_get("/v1/events", events.get)
+    _refuse_the_rest(app)
+    return app
+
+
+def _refuse_the_rest(app: web.Application) -> None:
+    """Answer other methods and other addresses ourselves: aiohttp would ask for their bodies before it refuses."""
+    for resource in list(app.router.resources()):
+        methods = {route.method for route in resource}
+        resource.add_route("*", _refusal(methods), expect_handler=uploads.expecting(_refusal(methods)))  # type: ignore[attr-defined]  # all of ours are Resources
+    app.router.add_route("*", "/{address:(?s:.*)}", _nowhere, expect_handler=uploads.expecting(_nowhere))
+
+
+def _refusal(allowed: set[str]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPMethodNotAllowed(request.method, allowed)
+
+    return refuse
+
+
+async def _nowhere(_request: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound
+
+
+async def _name_server(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers[hdrs.SERVER] = "artifact-store"  # not which library, in which version, under which Python

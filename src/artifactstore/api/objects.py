@@ -1,0 +1,109 @@
+"""`/v1/objects`: bytes under their digests."""
+
+from __future__ import annotations
+
+from aiohttp import hdrs, web
+
+from artifactstore.api import content, uploads
+from artifactstore.api.conditional import entity_tag
+from artifactstore.api.keys import store_of
+from artifactstore.domain import names
+from artifactstore.domain.digest import Digest
+from artifactstore.domain.errors import DigestMismatchError
+from artifactstore.spi import StoredObject
+
+_NAMESPACE = "Artifact-Namespace"
+
+
+def _digest(request: web.Request) -> Digest:
+    return Digest.parse(request.match_info["digest"])
+
+
+def _namespace(request: web.Request) -> str:
+    return names.check_namespace(request.headers.get(_NAMESPACE, names.DEFAULT_NAMESPACE))
+
+
+def _answer(stored: StoredObject) -> web.Response:
+    return web.json_response(
+        uploads.upload_answer(stored),
+        status=201 if stored.created else 200,
+        headers={
+            hdrs.LOCATION: f"/v1/objects/{stored.identity.blake3}",
+            hdrs.ETAG: entity_tag(stored.identity.blake3),
+        },
+    )
+
+
+async def post(request: web.Request) -> web.Response:
+    """Store a body under whatever digests it has."""
+    uploads.check_upload(request)
+    return await _store(request, uploads.announced(request))
+
+
+async def put(request: web.Request) -> web.Response:
+    """Store a body that must have the digest in the address."""
+    digest = _digest(request)
+    uploads.check_upload(request)
+    return await _store(request, [digest, *uploads.announced(request)])
+
+
+async def _store(request: web.Request, expected: list[Digest]) -> web.Response:
+    stored = await store_of(request).put_object(
+        uploads.body_of(request),
+        namespace=_namespace(request),
+        expected=expected,
+        size_hint=request.content_length,
+    )
+    return _answer(stored)
+
+
+async def check_post(request: web.Request) -> None:
+    """What can be refused before a POST's body is sent."""
+    uploads.check_upload(request)
+    uploads.announced(request)
+    _namespace(request)
+
+
+async def check_put(request: web.Request) -> web.Response | None:
+    """What can be refused, or answered, before a PUT's body is sent: an object that is there already costs none."""
+    digest = _digest(request)
+    uploads.check_upload(request)
+    announced = uploads.announced(request)
+    stored = await store_of(request).put_known(digest, namespace=_namespace(request))
+    if stored is None:
+        return None
+    for other in announced:
+        if not stored.identity.matches(other):
+            raise DigestMismatchError(f"{other} was announced; {digest} is the object {stored.identity.sha256}")
+    if request.content_length not in (None, stored.identity.size_bytes):
+        raise DigestMismatchError(f"{digest} has {stored.identity.size_bytes} bytes, not {request.content_length}")
+    return _answer(stored)
+
+
+async def get(request: web.Request) -> web.StreamResponse:
+    """The content, or its headers."""
+    record = await store_of(request).record(_digest(request))
+    return await content.send(request, content.Representation(record))
+
+
+async def verify(request: web.Request) -> web.Response:
+    """Re-read the stored copy and digest it again."""
+    outcome = await store_of(request).verify_object(_digest(request))
+    return web.json_response(
+        {
+            "verified": outcome.verified,
+            "reason": outcome.reason,
+            "blake3": str(outcome.expected.blake3),
+            "sha256": str(outcome.expected.sha256),
+            "size_bytes": outcome.expected.size_bytes,
+            "actual_blake3": None if outcome.actual_blake3 is None else str(outcome.actual_blake3),
+            "actual_sha256": None if outcome.actual_sha256 is None else str(outcome.actual_sha256),
+            "actual_size_bytes": outcome.actual_size_bytes,
+        }
+    )
+
+
+async def delete(request: web.Request) -> web.Response:
+    """Delete an object that nothing refers to."""
+    await store_of(request).delete_object(_digest(request))
+    return web.Response(status=204)

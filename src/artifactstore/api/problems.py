@@ -1,0 +1,94 @@
+"""Errors as problem documents (RFC 9457). The only place where an error of the domain meets a status code."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from aiohttp import web
+
+from artifactstore.domain import errors
+
+_log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:artifact-store:problem:"
+
+#: The status of each class of error; a class that is not named has its nearest base's.
+STATUS: dict[type[errors.ArtifactStoreError], HTTPStatus] = {
+    errors.ArtifactStoreError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.InvalidInputError: HTTPStatus.BAD_REQUEST,
+    errors.NotFoundError: HTTPStatus.NOT_FOUND,
+    errors.DigestMismatchError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.IncompleteBodyError: HTTPStatus.BAD_REQUEST,
+    errors.ObjectTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.UnsupportedEncodingError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.PreconditionFailedError: HTTPStatus.PRECONDITION_FAILED,
+    errors.ObjectInUseError: HTTPStatus.CONFLICT,
+    errors.StorageFullError: HTTPStatus.INSUFFICIENT_STORAGE,
+}
+
+
+def problem(status: int, code: str, detail: str, *, field: str | None = None) -> web.Response:
+    """A problem document. `code` is stable; `detail` says what to do; `field` names what is at fault."""
+    document: dict[str, object] = {
+        "type": TYPE_PREFIX + code,
+        "title": HTTPStatus(status).phrase,
+        "status": int(status),
+        "detail": detail,
+    }
+    if field is not None:
+        document["field"] = field
+    return web.Response(status=status, body=json.dumps(document, ensure_ascii=False).encode(), content_type=MEDIA_TYPE)
+
+
+def problem_of(error: errors.ArtifactStoreError) -> web.Response:
+    """The problem document of an error of the domain."""
+    status = next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
+    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("%s: %s", error.code, error.detail)
+    return problem(status, error.code, error.detail, field=getattr(error, "field", None))
+
+
+def problem_of_refusal(refusal: web.HTTPException) -> web.Response:
+    """The problem document for what aiohttp refuses by itself: no such route, no such method."""
+    code = HTTPStatus(refusal.status).phrase.lower().replace(" ", "-")
+    response = problem(refusal.status, code, _REFUSALS.get(refusal.status, refusal.reason))
+    if "Allow" in refusal.headers:
+        response.headers["Allow"] = refusal.headers["Allow"]
+    return response
+
+
+_REFUSALS = {
+    404: "there is nothing at this address; docs/http-api.md lists what there is",
+    405: "this address does not take that method; Allow lists those it takes",
+    408: "the body stood still for too long",
+    417: "the only expectation that is known is 100-continue",
+}
+
+
+@web.middleware
+async def problems(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Turn every error into a problem document; what nobody foresaw is logged and told as 500 without its text."""
+    return await answer(request, handler)
+
+
+async def answer(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Run a handler, errors answered. The `Expect` path runs before middlewares and calls this itself."""
+    try:
+        return await handler(request)
+    except errors.ArtifactStoreError as error:
+        return problem_of(error)
+    except web.HTTPException as refusal:
+        return problem_of_refusal(refusal)
+    except ConnectionError:
+        raise  # the client has left: there is nobody to answer
+    except Exception:
+        _log.exception("unforeseen error in %s %s", request.method, request.rel_url.raw_path)
+        return problem(500, "internal-error", "the gateway failed; its log says why")

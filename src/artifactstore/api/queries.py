@@ -1,0 +1,42 @@
+"""Query parameters: known names only, each once, numbers within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from aiohttp import web
+
+from artifactstore.domain.errors import InvalidQueryError
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+_MAX_DIGITS = 16  # below 2^53, as all integers of the log
+
+
+def parameters(request: web.Request, known: Collection[str]) -> dict[str, str]:
+    """The query's parameters; one that is unknown, or stands twice, is an error and not ignored."""
+    found: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name not in known:
+            raise InvalidQueryError(
+                f"there is no parameter {name[:64]!r} here; known are {', '.join(known)}", field=name[:64]
+            )
+        if name in found:
+            raise InvalidQueryError(f"the parameter {name} stands twice", field=name)
+        found[name] = value
+    return found
+
+
+def number(values: dict[str, str], name: str, default: int, *, least: int, most: int) -> int:
+    """A whole number between `least` and `most`."""
+    text = values.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS and least <= int(text) <= most):
+        raise InvalidQueryError(f"{name} is a whole number from {least} to {most}", field=name)
+    return int(text)
+
+
+def page_size(values: dict[str, str]) -> int:
+    """The `limit` of a page."""
+    return number(values, "limit", DEFAULT_LIMIT, least=1, most=MAX_LIMIT)

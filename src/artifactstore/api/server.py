@@ -1,0 +1,124 @@
+"""The HTTP server: aiohttp's, under uvloop, with what it must not do turned off."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from typing import Any
+
+import aiohttp.http_parser
+import uvloop
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_server import Server
+
+import artifactstore
+from artifactstore.api.http import create_app
+from artifactstore.api.problems import problem
+from artifactstore.bootstrap import open_local
+from artifactstore.domain.errors import ConfigurationError
+from artifactstore.hashing import active_kernel
+from artifactstore.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+#: How long a stopping server lets running transfers go on, in seconds.
+_GRACE = 10.0
+
+
+class GatewayRequestHandler(RequestHandler):
+    """aiohttp's connection, whose own refusals (bad framing, oversized headers) are problem documents too."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what could not become a request, or fell through every handler, and close the connection."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun; a second one must not follow it")
+        if status >= 500:
+            _log.error("unforeseen error in the protocol", exc_info=exc)
+            answer = problem(500, "internal-error", "the gateway failed; its log says why")
+        else:
+            _log.debug("refused a malformed request: %s", message)
+            answer = problem(status, "bad-request", "this is not a well-formed HTTP request")
+        answer.force_close()
+        return answer
+
+
+class _GatewayServer(Server):
+    def __call__(self) -> RequestHandler:
+        return GatewayRequestHandler(self, loop=self._loop, **self._kwargs)
+
+
+class GatewayRunner(web.AppRunner):
+    """An AppRunner with the gateway's connection class and its settings."""
+
+    def __init__(self, app: web.Application, **settings: Any) -> None:
+        super().__init__(
+            app,
+            auto_decompress=False,  # an object is what its digest is of
+            handle_signals=False,
+            shutdown_timeout=_GRACE,
+            **settings,
+        )
+
+    async def _make_server(self) -> Server:
+        server = await super()._make_server()
+        return _GatewayServer(
+            server.request_handler, request_factory=server.request_factory, loop=server._loop, **server._kwargs
+        )
+
+
+def check_parser() -> None:
+    """ConfigurationError unless aiohttp's C parser is in use: its Python one is slower and differs in what it takes."""
+    if aiohttp.http_parser.HttpRequestParser is aiohttp.http_parser.HttpRequestParserPy:
+        raise ConfigurationError("aiohttp runs without its C parser; reinstall it, and unset AIOHTTP_NO_EXTENSIONS")
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM; running transfers get a grace period. Raises what opening the root raises."""
+    settings.refuse_exposure()
+    check_parser()
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+    )
+    uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with open_local(settings) as store:
+        app = create_app(store, body_timeout=settings.body_timeout)
+        access_log = logging.getLogger("artifactstore.access") if settings.log_level == "debug" else None
+        runner = GatewayRunner(app, access_log=access_log)
+        await runner.setup()
+        try:
+            await _listen(runner, settings)
+            _log.info(
+                "artifact-store %s (kernel %s) serves %s on %s",
+                artifactstore.__version__,
+                active_kernel(),
+                settings.root,
+                ", ".join(f"http://{host}:{port}" for host, port in (address[:2] for address in runner.addresses)),
+            )
+            await stop.wait()
+            _log.info("stopping")
+        finally:
+            await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, settings: Settings) -> None:
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
+        ) from error

@@ -1,0 +1,111 @@
+"""What uploads have in common: the body as a stream, what its headers announce, and `Expect: 100-continue`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from aiohttp import HttpVersion11, hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestPayloadError
+
+from artifactstore.api import problems
+from artifactstore.api.conditional import digests_of, parse_tags
+from artifactstore.api.digest_fields import announced_digests
+from artifactstore.api.keys import BODY_TIMEOUT, store_of
+from artifactstore.domain.digest import Digest
+from artifactstore.domain.errors import IncompleteBodyError, UnsupportedEncodingError
+from artifactstore.spi import Condition, StoredObject
+
+type EarlyCheck = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
+
+_DIGEST_FIELDS = ("Repr-Digest", "Content-Digest")
+
+
+async def body_of(request: web.Request) -> AsyncIterator[bytes]:
+    """The body, buffer by buffer as the parser made them: nothing is joined, nothing is kept.
+
+    IncompleteBodyError: the client left, or the framing broke, before the end. 408: no byte came for too long.
+    """
+    idle = request.app[BODY_TIMEOUT]
+    content = request.content
+    try:
+        while True:
+            async with asyncio.timeout(idle):
+                chunk, _ = await content.readchunk()
+            if chunk:
+                yield chunk
+            elif content.at_eof():
+                return
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    except (RequestPayloadError, HttpProcessingError, ConnectionError) as error:
+        raise IncompleteBodyError("the body ended before its announced end; nothing was stored") from error
+
+
+def announced(request: web.Request) -> list[Digest]:
+    """The digests that the request's headers say the body has."""
+    return announced_digests(
+        (name, ", ".join(request.headers.getall(name))) for name in _DIGEST_FIELDS if name in request.headers
+    )
+
+
+def check_upload(request: web.Request) -> None:
+    """Refuse what the headers alone show to be in vain: a content coding, a size over the limit."""
+    codings = {
+        part.strip().lower() for value in request.headers.getall(hdrs.CONTENT_ENCODING, ()) for part in value.split(",")
+    }
+    if codings - {"", "identity"}:
+        raise UnsupportedEncodingError(
+            "send the bytes themselves: an object is what its digest is of, not a coding of it"
+        )
+    if request.content_length is not None:
+        store_of(request).check_size(request.content_length)
+
+
+def preconditions(request: web.Request) -> tuple[bool, Condition]:
+    """`create_only` and `if_match`, from If-None-Match: * and If-Match."""
+    if_none_match = request.headers.get(hdrs.IF_NONE_MATCH)
+    if_match = request.headers.get(hdrs.IF_MATCH)
+    create_only = if_none_match is not None and parse_tags(if_none_match, weak=True) == "*"
+    return create_only, None if if_match is None else digests_of(parse_tags(if_match, weak=False))
+
+
+def upload_answer(stored: StoredObject) -> dict[str, object]:
+    """The part of an upload's answer that every upload has."""
+    return {
+        "blake3": str(stored.identity.blake3),
+        "sha256": str(stored.identity.sha256),
+        "size_bytes": stored.identity.size_bytes,
+        "created": stored.created,
+    }
+
+
+def expecting(check: EarlyCheck) -> Callable[[web.Request], Awaitable[web.StreamResponse | None]]:
+    """An expectation handler: run `check` before the client sends a body, then ask for the body.
+
+    It runs before any middleware. What `check` answers or raises goes out instead of the body being asked for, and the
+    connection closes after it, since nobody can say whether the client sends the body all the same.
+    """
+
+    async def handler(request: web.Request) -> web.StreamResponse | None:
+        if request.version != HttpVersion11:
+            return None
+        early: web.StreamResponse | None = None
+
+        async def decide(request: web.Request) -> web.StreamResponse:
+            nonlocal early
+            if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
+                raise web.HTTPExpectationFailed
+            early = await check(request)
+            return early or web.Response()
+
+        answer = await problems.answer(request, decide)
+        if answer.status >= 400 or early is not None:
+            answer.force_close()
+            return answer
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
+        return None
+
+    return handler

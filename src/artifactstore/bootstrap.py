@@ -1,0 +1,99 @@
+"""The composition root: settings become a store. The only module that knows which parts there are."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from artifactstore.audit.retrievals import RetrievalRecorder
+from artifactstore.dataplane.inproc import InProcessDataPlane
+from artifactstore.dataplane.space import SpaceLedger
+from artifactstore.dataplane.staging import StagingArea
+from artifactstore.registry.migration import SchemaTooOldError
+from artifactstore.registry.registry import Registry
+from artifactstore.remote import RemoteStore
+from artifactstore.settings import Settings
+from artifactstore.spi import ArtifactStore
+from artifactstore.storage.backends.localfs import LocalFileSystemBackend
+from artifactstore.storage.root import open_root
+from artifactstore.store import Store
+
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def open_store(root_or_url: str | Path, *, read_only: bool = False) -> AsyncIterator[ArtifactStore]:
+    """The store over a root or a server, as `artifactstore.open` says."""
+    if isinstance(root_or_url, str) and root_or_url.startswith(("http://", "https://")):
+        async with RemoteStore(root_or_url) as remote:
+            yield remote
+    else:
+        settings = Settings.load(root=Path(root_or_url))
+        async with open_local(settings, read_only=read_only) as store:
+            yield store
+
+
+@asynccontextmanager
+async def open_local(settings: Settings, *, read_only: bool = False, actor: str | None = None) -> AsyncIterator[Store]:
+    """Compose the store over `settings.root`, recover what a crash left, and close it all in reverse order.
+
+    With `read_only`, no lock is taken, nothing is cleaned, nothing is recorded; it works beside a writer. A root that
+    is not there yet, or is of an older version, is made or migrated first, which takes the lock for a moment.
+    """
+    if read_only:
+        try:
+            opened = await _compose(settings, read_only=True, actor=actor)
+        except SchemaTooOldError:
+            await (await _compose(settings, read_only=False, actor=actor)).close()
+            opened = await _compose(settings, read_only=True, actor=actor)
+    else:
+        opened = await _compose(settings, read_only=False, actor=actor)
+    async with opened as store:
+        yield store
+
+
+async def _compose(settings: Settings, *, read_only: bool, actor: str | None) -> Store:
+    async with AsyncExitStack() as held:
+        root = await asyncio.to_thread(open_root, settings.root, writer=not read_only)
+        held.callback(root.close)
+        staging = await asyncio.to_thread(StagingArea, root.staging)
+        if not read_only:
+            swept = await asyncio.to_thread(staging.sweep)
+            if swept.files:
+                _log.info("removed %d unfinished uploads (%d bytes)", swept.files, swept.size_bytes)
+        backend = LocalFileSystemBackend(root)
+        held.push_async_callback(backend.close)
+        space = SpaceLedger(root.path, settings.floor_bytes)
+        dataplane = InProcessDataPlane(backend, staging=staging, space=space)
+        held.push_async_callback(dataplane.close)
+        registry = await Registry.open(
+            root.registry, reserve=root.reserve, read_only=read_only, reserve_bytes=settings.log_reserve_bytes
+        )
+        held.push_async_callback(registry.close)
+        retrievals = None
+        if not read_only:
+            retrievals = RetrievalRecorder(registry, settings.retrieval_interval)
+            held.push_async_callback(retrievals.close)
+        store = Store(
+            dataplane,
+            registry,
+            retrievals,
+            actor=actor or f"local:{_user()}",
+            max_object_bytes=settings.max_object_bytes,
+        )
+        if not read_only and (finished := await store.recover()):
+            _log.info("finished %d deletions that were under way", finished)
+        store.release = held.pop_all().aclose
+        return store
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an id without an account, as in a container
+        return str(os.getuid())

@@ -1,0 +1,61 @@
+"""The command line: parses, calls a store, prints. Exit status 0, 1 (it failed: one line), 2 (usage)."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+import artifactstore
+from artifactstore.cli import maintenance, records, serving, transfer
+from artifactstore.domain.errors import ArtifactStoreError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(artifactstore.__version__, prog_name="artifactstore")
+def commands() -> None:
+    """Store, find, read and check generated outputs, in a local root or through a server."""
+
+
+for command in (
+    serving.serve,
+    transfer.put,
+    transfer.get,
+    records.ls,
+    records.show,
+    records.verify,
+    records.rm,
+    records.events,
+    maintenance.rebuild,
+):
+    commands.add_command(command)
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    try:
+        status = commands.main(standalone_mode=False)
+    except click.exceptions.Exit as leaving:
+        status = leaving.exit_code
+    except click.UsageError as error:
+        error.show()
+        status = 2
+    except click.Abort:
+        status = _failed("interrupted", 130)
+    except KeyboardInterrupt:
+        status = _failed("interrupted", 130)
+    except BrokenPipeError:
+        # whoever read has enough; what is still buffered must not raise again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except (ArtifactStoreError, click.ClickException) as error:
+        status = _failed(str(error) if isinstance(error, ArtifactStoreError) else error.format_message(), 1)
+    except OSError as error:
+        status = _failed(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _failed(reason: str, status: int) -> int:
+    click.echo(f"artifactstore: {' '.join(reason.split())}", err=True)
+    return status

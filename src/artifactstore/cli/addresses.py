@@ -1,0 +1,49 @@
+"""What a command's ADDRESS means: a digest, NAMESPACE/NAME, or an artifact's id."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import click
+
+from artifactstore.domain import names
+from artifactstore.domain.digest import Digest
+from artifactstore.domain.errors import InvalidInputError
+
+type Address = Digest | UUID | tuple[str, str]
+
+
+class AddressType(click.ParamType[Address]):
+    """Parses an ADDRESS."""
+
+    name = "address"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        """A digest if it begins like one, else a name if it holds a '/', else an id."""
+        text = str(value)
+        try:
+            if text.startswith(("blake3:", "sha256:")):
+                return Digest.parse(text)
+            namespace, slash, name = text.partition("/")
+            return (names.check_namespace(namespace), names.check_name(name)) if slash else UUID(text)
+        except InvalidInputError as error:
+            self.fail(error.detail, param, ctx)
+        except ValueError:
+            self.fail(f"{text!r} is neither a digest, nor NAMESPACE/NAME, nor an artifact's id", param, ctx)
+
+
+class DigestType(click.ParamType[Digest]):
+    """Parses a digest."""
+
+    name = "digest"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Digest:
+        """`blake3:<hex>` or `sha256:<hex>`."""
+        try:
+            return value if isinstance(value, Digest) else Digest.parse(str(value))
+        except InvalidInputError as error:
+            self.fail(error.detail, param, ctx)
+
+
+ADDRESS = AddressType()
+DIGEST = DigestType()

@@ -1,0 +1,85 @@
+"""What a command works on: `--root` or `--server`, and how it prints: `--json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import uvloop
+
+from artifactstore.domain.errors import RootLockedError
+from artifactstore.settings import Settings
+
+if TYPE_CHECKING:
+    from artifactstore.spi import ArtifactStore
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a command works, and how it answers."""
+
+    settings: Settings
+    as_json: bool
+
+    def open(self, *, read_only: bool = False) -> AbstractAsyncContextManager[ArtifactStore]:
+        """The store over the server, or else over the root."""
+        from artifactstore.bootstrap import open_local
+        from artifactstore.remote import RemoteStore
+
+        if self.settings.server is not None:
+            return RemoteStore(self.settings.server)
+        return open_local(self.settings, read_only=read_only)
+
+    def run[T](self, work: Callable[[ArtifactStore], Coroutine[Any, Any, T]], *, read_only: bool = False) -> T:
+        """Open the store, run `work` with it, close it."""
+
+        async def opened() -> T:
+            async with self.open(read_only=read_only) as store:
+                return await work(store)
+
+        return uvloop.run(opened())
+
+    def run_recording[T](self, work: Callable[[ArtifactStore], Coroutine[Any, Any, T]]) -> T:
+        """As `run`, so that reading is recorded if that can be: beside a process that holds the root it is not."""
+        try:
+            return self.run(work)
+        except RootLockedError:
+            return self.run(work, read_only=True)
+
+    def local(self, command: str) -> Settings:
+        """The settings, for a command that needs the root itself; a usage error with a server."""
+        if self.settings.server is not None:
+            raise click.UsageError(f"{command} works on a root, not through a server: use --root there")
+        return self.settings
+
+    def print(self, document: object, text: str) -> None:
+        """Print one answer: the document as one line of JSON with `--json`, else the text."""
+        click.echo(json.dumps(document, ensure_ascii=False) if self.as_json else text)
+
+
+def with_target(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--root`, `--server` and `--json`; it gets a Target as its first argument."""
+
+    def run(root: Path | None, server: str | None, as_json: bool, **arguments: Any) -> None:
+        if root is not None and server is not None:
+            raise click.UsageError("--root and --server exclude each other")
+        settings = Settings.load(root=root, server=server)
+        if root is not None:  # said here, it wins over a server that the environment names
+            settings = settings.model_copy(update={"server": None})
+        command(Target(settings, as_json), **arguments)
+
+    run.__name__ = command.__name__
+    run.__doc__ = command.__doc__
+    run.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]  # where click keeps them
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+        click.option("--server", metavar="URL", help="Work through this server."),
+        click.option("--root", type=click.Path(path_type=Path, file_okay=False), help="Work on this root directory."),
+    ):
+        run = option(run)
+    return run

@@ -1,0 +1,196 @@
+"""`put` and `get`: bytes in and out, digested on the way."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterable
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+from uuid import UUID
+
+import click
+
+from artifactstore.cli.addresses import ADDRESS, DIGEST, Address
+from artifactstore.cli.progress import bar, counted
+from artifactstore.cli.target import Target, with_target
+from artifactstore.domain import names
+from artifactstore.domain.artifact import ArtifactMetadata
+from artifactstore.domain.digest import Digest
+from artifactstore.domain.documents import artifact_document
+from artifactstore.domain.errors import ArtifactNotFoundError, DigestMismatchError
+from artifactstore.domain.ranges import ByteRange
+
+if TYPE_CHECKING:
+    from artifactstore.spi import ArtifactStore, Content
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True, exists=True))
+@click.option("--name", metavar="NAMESPACE/NAME", type=ADDRESS, help="Store it as the next version of this name.")
+@click.option("--namespace", help="The namespace of bytes without a name (default: default).")
+@click.option("--kind", help="What it is, such as report.")
+@click.option("--label", "labels", metavar="KEY=VALUE", multiple=True, help="A label; may be repeated.")
+@click.option("--media-type", help="Its media type (default: guessed from the file's name).")
+@click.option("--retention", help="The name of a retention class.")
+@click.option("--provenance", metavar="JSON|@FILE|DIGEST", help="Where it comes from.")
+@click.option("--expect", "expected", type=DIGEST, multiple=True, help="A digest that the bytes must have.")
+@click.option("--create-only", is_flag=True, help="Fail if the name has a version.")
+@with_target
+def put(
+    target: Target,
+    file: Path,
+    name: Address | None,
+    namespace: str | None,
+    labels: tuple[str, ...],
+    provenance: str | None,
+    expected: tuple[Digest, ...],
+    create_only: bool,
+    **described: str | None,
+) -> None:
+    """Store FILE (or standard input, -)."""
+    if name is not None and not isinstance(name, tuple):
+        raise click.UsageError("--name is written NAMESPACE/NAME")
+    if name is not None and namespace is not None:
+        raise click.UsageError("--name has a namespace already")
+    if name is None and (labels or provenance or create_only or any(described.values())):
+        raise click.UsageError("only what has a --name has metadata")
+    metadata = _metadata(file, labels, provenance, **described)
+
+    async def work(store: ArtifactStore) -> None:
+        from artifactstore.dataplane.sources import read_file
+
+        with _opened(file) as source:
+            size = os.fstat(source.fileno()).st_size if file.is_file() else None
+            with bar(size, file.name, quiet=target.as_json) as shown:
+                stream = counted(read_file(source), shown)
+                if name is None:
+                    stored = await store.put_object(
+                        stream, namespace=namespace or names.DEFAULT_NAMESPACE, expected=expected, size_hint=size
+                    )
+                    identity, created, document = stored.identity, stored.created, {}
+                else:
+                    artifact, created = await store.put_file(
+                        *name, stream, metadata=metadata, expected=expected, size_hint=size, create_only=create_only
+                    )
+                    identity, document = artifact.identity, artifact_document(artifact)
+        known = {"blake3": str(identity.blake3), "sha256": str(identity.sha256), "size_bytes": identity.size_bytes}
+        what = "" if name is None else f"  {name[0]}/{name[1]} version {document['version']}"
+        target.print({**known, **document, "created": created}, f"{identity.blake3}  {identity.size_bytes}{what}")
+
+    target.run(work)
+
+
+def _opened(file: Path) -> BinaryIO:
+    return sys.stdin.buffer if str(file) == "-" else file.open("rb", buffering=0)
+
+
+def _metadata(
+    file: Path,
+    labels: tuple[str, ...],
+    provenance: str | None,
+    *,
+    kind: str | None,
+    media_type: str | None,
+    retention: str | None,
+) -> ArtifactMetadata:
+    pairs = [label.partition("=") for label in labels]
+    if not all(equals for _, equals, _ in pairs):
+        raise click.UsageError("a label is written KEY=VALUE")
+    if provenance is not None and provenance.startswith("@"):
+        provenance = Path(provenance[1:]).read_text(encoding="utf-8")
+    return ArtifactMetadata(
+        kind=kind,
+        media_type=media_type or mimetypes.guess_type(file.name)[0] or names.DEFAULT_MEDIA_TYPE,
+        labels=names.check_labels((key, value) for key, _, value in pairs),
+        provenance=provenance,
+        retention=retention,
+    ).checked()
+
+
+@click.command()
+@click.argument("address", type=ADDRESS)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), help="Where to write."
+)
+@click.option("--range", "span", metavar="FIRST-LAST", help="Only these bytes, counted from 0.")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@with_target
+def get(target: Target, address: Address, output: Path | None, span: str | None, force: bool) -> None:
+    """Read the bytes at ADDRESS: a digest, NAMESPACE/NAME or an artifact's id.
+
+    They are digested as they are written, and the digests compared; a file gets its name only after that. By default
+    the file is named after the last segment of the artifact's name; a digest has none, so it needs -o.
+    """
+    byte_range = None if span is None else _span(span)
+
+    async def work(store: ArtifactStore) -> None:
+        path = output or await _default_output(store, address)
+        if str(path) != "-" and path.exists() and not force:
+            raise click.ClickException(f"{path} is there already; --force replaces it")
+        async with await _content(store, address, byte_range) as content:
+            with bar(content.byte_range.length, str(path), quiet=target.as_json) as shown:
+                stream = counted(content.chunks(), shown)
+                if str(path) == "-":
+                    await _write(stream, sys.stdout.buffer, content)
+                    return
+                await _write_file(stream, path, content)
+        known = {"blake3": str(content.identity.blake3), "size_bytes": content.byte_range.length, "output": str(path)}
+        target.print(known, f"{content.identity.blake3}  {content.byte_range.length}  {path}")
+
+    target.run_recording(work)
+
+
+def _span(text: str) -> ByteRange:
+    first, dash, last = text.partition("-")
+    if not (dash and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+        raise click.UsageError("--range is written FIRST-LAST, two whole numbers in order")
+    return ByteRange(int(first), int(last) - int(first) + 1)
+
+
+async def _default_output(store: ArtifactStore, address: Address) -> Path:
+    if isinstance(address, Digest):
+        raise click.UsageError("a digest names no file: say -o FILE, or -o - for standard output")
+    name = (await store.artifact(address)).name if isinstance(address, UUID) else address[1]
+    return Path(name.rpartition("/")[2])
+
+
+async def _content(store: ArtifactStore, address: Address, byte_range: ByteRange | None) -> Content:
+    if isinstance(address, Digest):
+        return await store.open_object(address, byte_range)
+    if isinstance(address, UUID):
+        artifact = await store.artifact(address)
+        if artifact.deleted:
+            raise ArtifactNotFoundError(f"the artifact {address} is deleted")
+        return await store.open_object(artifact.identity.blake3, byte_range)
+    return await store.open_file(*address, byte_range)
+
+
+async def _write(stream: AsyncIterable[bytes], file: BinaryIO, content: Content) -> None:
+    """Write and digest; DigestMismatchError when the whole is not what its digests say."""
+    from artifactstore.hashing import DualHasher
+
+    hasher = DualHasher()
+    async for chunk in stream:
+        hasher.update(chunk)
+        file.write(chunk)
+    file.flush()
+    if content.byte_range.length != content.identity.size_bytes:
+        return  # a part cannot be held against the digests of the whole
+    digests = hasher.digests()
+    if (digests.blake3, digests.sha256) != (content.identity.blake3.value, content.identity.sha256.value):
+        raise DigestMismatchError(f"what was written is not {content.identity.blake3}")
+
+
+async def _write_file(stream: AsyncIterable[bytes], path: Path, content: Content) -> None:
+    """Write under a temporary name beside the target, sync, and only then give it its name."""
+    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("xb") as file:
+            await _write(stream, file, content)
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,58 @@
+"""Configuration, read in one place: flags over `ARTIFACTSTORE_*` variables over `.env` over the defaults here."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from artifactstore.domain.errors import ConfigurationError
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Sizes are in bytes, times in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="ARTIFACTSTORE_", env_file=".env", extra="ignore", frozen=True)
+
+    root: Path = Path("var")
+    server: str | None = None  # what commands talk to instead of a root
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    workers: int = Field(default=1, ge=1, le=1)
+    insecure: bool = False
+    max_object_bytes: int | None = Field(default=None, ge=0)
+    floor_bytes: int = Field(default=64 * 2**20, ge=0)
+    log_reserve_bytes: int = Field(default=16 * 2**20, ge=2**16)
+    retrieval_interval: float = Field(default=10.0, gt=0)
+    body_timeout: float = Field(default=60.0, gt=0)
+    log_level: LogLevel = "info"
+
+    @classmethod
+    def load(cls, **flags: Any) -> Self:
+        """Read the settings; a flag that is None was not given. ConfigurationError names the first one at fault."""
+        try:
+            return cls(**{name: value for name, value in flags.items() if value is not None})
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"]) or "settings"
+            raise ConfigurationError(f"{name.upper()}: {first['msg']}") from None
+
+    def refuse_exposure(self) -> None:
+        """Listening on anything but loopback, without tokens, needs the operator's word for it."""
+        if not self.insecure and not _is_loopback(self.host):
+            raise ConfigurationError(
+                f"{self.host} is not a loopback address and this gateway has no tokens: anybody who reaches it could "
+                "read, write and delete; say --insecure if that is meant"
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,81 @@
+"""What several parts of the suite share: a store, and a real gateway on a loopback socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from artifactstore.api.http import create_app
+from artifactstore.api.server import GatewayRunner
+from artifactstore.bootstrap import open_local
+from artifactstore.settings import Settings
+from artifactstore.store import Store
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A running gateway: where it listens, what it serves, and the store inside it."""
+
+    url: str
+    root: Path
+    store: Store
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def staged(self) -> list[Path]:
+        """Named staging files; those without a name are counted by `descriptors`."""
+        return list((self.root / "staging").iterdir())
+
+    def stored(self) -> list[Path]:
+        return [path for path in (self.root / "objects").rglob("*") if path.is_file()]
+
+
+type GatewayFactory = Callable[..., Awaitable[Gateway]]
+
+
+def settings_for(root: Path, **changes: object) -> Settings:
+    defaults: dict[str, object] = {
+        "root": root,
+        "floor_bytes": 0,
+        "log_reserve_bytes": 2**16,
+        "retrieval_interval": 3600.0,  # tests flush when they want to
+    }
+    return Settings.load(_env_file=None, **{**defaults, **changes})
+
+
+@pytest.fixture
+async def start_gateway(tmp_path: Path) -> AsyncIterator[GatewayFactory]:
+    """Start gateways with settings of the test's own; all are stopped at its end."""
+    async with AsyncExitStack() as running:
+
+        async def start(root: Path | None = None, **changes: object) -> Gateway:
+            settings = settings_for(root or tmp_path / "root", **changes)
+            store = await running.enter_async_context(open_local(settings))
+            runner = GatewayRunner(create_app(store, body_timeout=settings.body_timeout), access_log=None)
+            await runner.setup()
+            running.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            host, port = runner.addresses[0][:2]
+            return Gateway(f"http://{host}:{port}", settings.root, store)
+
+        yield start
+
+
+@pytest.fixture
+async def gateway(start_gateway: GatewayFactory) -> Gateway:
+    """A gateway over an empty root."""
+    return await start_gateway()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    """A store over an empty root, with no server."""
+    async with open_local(settings_for(tmp_path / "root")) as opened:
+        yield opened
