@@ -4,7 +4,7 @@ PY := .venv/bin/python
 INSTALLED := .venv/.installed
 NATIVE := $(wildcard native/* asm/*/*)
 
-.PHONY: install dev test lint format type migrate lock clean kernel-sanitize ci
+.PHONY: install dev test test-mounts lint format type migrate lock clean kernel-sanitize ci
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## these lines
@@ -23,6 +23,12 @@ dev: $(INSTALLED) ## serve on 127.0.0.1:8000, restart when a source changes
 
 test: $(INSTALLED) ## the whole suite
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+test-mounts: $(INSTALLED) ## what needs root and small file systems of its own: a disk that is really full
+	@if [ "$$(id -u)" != 0 ]; then echo "NOT RUN: tests/mounts needs root, to mount loop devices"; \
+	elif ! command -v mkfs.ext4 >/dev/null; then echo "NOT RUN: tests/mounts needs mkfs.ext4 (Debian: e2fsprogs)"; \
+	elif ! scripts/can-mount; then echo "NOT RUN: tests/mounts needs loop mounts, which this host refuses"; \
+	else $(PY) -m pytest tests/mounts; fi
 
 lint: $(INSTALLED) ## ruff check, ruff format --check, the import contract
 	$(PY) -m ruff check .

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from urllib.parse import quote
 
 import pytest
@@ -187,3 +188,13 @@ async def test_a_label_twice_and_too_many_labels_are_400(http: Client) -> None:
             "PUT", "/v1/files/default/a", data=DATA, headers=[("Artifact-Label", label) for label in labels]
         )
         assert (answer.status, await answer.problem()) == (400, "invalid-metadata")
+
+
+async def test_provenance_up_to_its_limit_fits_into_its_header(http: Client) -> None:
+    text = json.dumps({"steps": "x" * 65_523})
+    assert len(text) == 65_536
+    answer = await http("PUT", "/v1/files/default/a", data=b"x", headers={"Artifact-Provenance": text})
+    assert (answer.status, (await answer.json())["provenance"]) == (201, {"steps": "x" * 65_523})
+    longer = json.dumps({"steps": "x" * 65_524})
+    answer = await http("PUT", "/v1/files/default/a", data=b"x", headers={"Artifact-Provenance": longer})
+    assert (answer.status, await answer.problem()) == (400, "invalid-metadata")

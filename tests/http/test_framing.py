@@ -5,73 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import Gateway, GatewayFactory
+from tests.http.wire import connect, request, settled, unnamed_files
 
 DATA = os.urandom(300_000)
 ADDRESS = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
-
-
-class Wire:
-    """One raw connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    async def send(self, data: bytes | str) -> None:
-        self.writer.write(data.encode() if isinstance(data, str) else data)
-        await self.writer.drain()
-
-    async def head(self) -> tuple[int, dict[str, str]]:
-        """The status and headers of the next answer."""
-        text = (await self.reader.readuntil(b"\r\n\r\n")).decode()
-        status, *lines = text.strip().split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        return int(status.split()[1]), headers
-
-    async def answer(self) -> tuple[int, dict[str, str], bytes]:
-        status, headers = await self.head()
-        return status, headers, await self.reader.readexactly(int(headers.get("content-length", "0")))
-
-    async def closed(self) -> bool:
-        return await self.reader.read() == b""
-
-    async def close(self) -> None:
-        self.writer.close()
-        await self.writer.wait_closed()
-
-
-async def connect(gateway: Gateway) -> Wire:
-    return Wire(*await asyncio.open_connection("127.0.0.1", gateway.port))
-
-
-def request(method: str, path: str, *headers: str) -> str:
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", ""])
-
-
-async def settled(gateway: Gateway) -> None:
-    """Wait until the gateway has noticed: no upload holds a descriptor of an unnamed staging file."""
-    for _ in range(2000):
-        if not unnamed_files(gateway.root):
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError(f"still open: {unnamed_files(gateway.root)}")
-
-
-def unnamed_files(root: Path) -> list[str]:
-    found = []
-    for descriptor in Path("/proc/self/fd").iterdir():
-        try:
-            target = str(descriptor.readlink())
-        except FileNotFoundError:
-            continue
-        if target.startswith(str(root / "staging")):
-            found.append(target)
-    return found
 
 
 async def test_expect_asks_for_the_body_of_an_unknown_object(gateway: Gateway) -> None:
@@ -194,7 +135,7 @@ async def test_a_body_that_stands_still_is_given_up(start_gateway: GatewayFactor
         b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"POST /v1/objects HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nBad Header: y\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
         b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
 )

@@ -67,16 +67,6 @@ async def put(request: web.Request) -> web.Response:
     )
 
 
-async def check_put(request: web.Request) -> None:
-    """What can be refused before a PUT's body is sent."""
-    namespace, name = file_address(request)
-    _metadata(request)
-    uploads.check_upload(request)
-    uploads.announced(request)
-    create_only, if_match = uploads.preconditions(request)
-    await store_of(request).check_preconditions(namespace, name, create_only=create_only, if_match=if_match)
-
-
 async def get(request: web.Request) -> web.StreamResponse:
     """The latest version's content, or its headers."""
     artifact = await store_of(request).file(*file_address(request))

@@ -18,7 +18,7 @@ def create_app(store: Store, *, body_timeout: float = 60.0) -> web.Application:
     `body_timeout`: how long, in seconds, a body may stand still. Serve it with `api.server.GatewayRunner`, which turns
     off what would decode bodies or answer in plain text.
     """
-    app = web.Application(middlewares=[problems])
+    app = web.Application(middlewares=[uploads.close_unasked, problems])
     app[STORE] = store.acting_as(ANONYMOUS)
     app[BODY_TIMEOUT] = body_timeout
     app.on_response_prepare.append(_name_server)
@@ -29,15 +29,15 @@ def create_app(store: Store, *, body_timeout: float = 60.0) -> web.Application:
     route("GET", "/health/ready", health.state)
     route("GET", "/health/live", health.live)
 
-    route("POST", "/v1/objects", objects.post, expect_handler=uploads.expecting(objects.check_post))
-    route("PUT", "/v1/objects/{digest}", objects.put, expect_handler=uploads.expecting(objects.check_put))
+    route("POST", "/v1/objects", objects.post, expect_handler=uploads.expect)
+    route("PUT", "/v1/objects/{digest}", objects.put, expect_handler=uploads.expect)
     app.router.add_get("/v1/objects/{digest}", objects.get)  # HEAD too
     route("DELETE", "/v1/objects/{digest}", objects.delete)
     route("POST", "/v1/objects/{digest}/verify", objects.verify)
 
     # The name is read from the raw path (api.addresses): a router would decode it twice or lose its empty segments.
     file = "/v1/files/{address:(?s:.*)}"
-    route("PUT", file, files.put, expect_handler=uploads.expecting(files.check_put))
+    route("PUT", file, files.put, expect_handler=uploads.expect)
     app.router.add_get(file, files.get)
     route("DELETE", file, files.delete)
 
@@ -54,8 +54,8 @@ def _refuse_the_rest(app: web.Application) -> None:
     """Answer other methods and other addresses ourselves: aiohttp would ask for their bodies before it refuses."""
     for resource in list(app.router.resources()):
         methods = {route.method for route in resource}
-        resource.add_route("*", _refusal(methods), expect_handler=uploads.expecting(_refusal(methods)))  # type: ignore[attr-defined]  # all of ours are Resources
-    app.router.add_route("*", "/{address:(?s:.*)}", _nowhere, expect_handler=uploads.expecting(_nowhere))
+        resource.add_route("*", _refusal(methods), expect_handler=uploads.expect)  # type: ignore[attr-defined]  # all of ours are Resources
+    app.router.add_route("*", "/{address:(?s:.*)}", _nowhere, expect_handler=uploads.expect)
 
 
 def _refusal(allowed: set[str]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

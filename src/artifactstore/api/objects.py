@@ -44,7 +44,23 @@ async def put(request: web.Request) -> web.Response:
     """Store a body that must have the digest in the address."""
     digest = _digest(request)
     uploads.check_upload(request)
-    return await _store(request, [digest, *uploads.announced(request)])
+    announced = uploads.announced(request)
+    if uploads.body_is_awaited(request) and (known := await _known(request, digest, announced)) is not None:
+        return _answer(known)
+    return await _store(request, [digest, *announced])
+
+
+async def _known(request: web.Request, digest: Digest, announced: list[Digest]) -> StoredObject | None:
+    """The object if it is there whole: then its bytes need not be sent. DigestMismatchError for other bytes."""
+    stored = await store_of(request).put_known(digest, namespace=_namespace(request))
+    if stored is None:
+        return None
+    for other in announced:
+        if not stored.identity.matches(other):
+            raise DigestMismatchError(f"{other} was announced; {digest} is the object {stored.identity.sha256}")
+    if request.content_length not in (None, stored.identity.size_bytes):
+        raise DigestMismatchError(f"{digest} has {stored.identity.size_bytes} bytes, not {request.content_length}")
+    return stored
 
 
 async def _store(request: web.Request, expected: list[Digest]) -> web.Response:
@@ -54,29 +70,6 @@ async def _store(request: web.Request, expected: list[Digest]) -> web.Response:
         expected=expected,
         size_hint=request.content_length,
     )
-    return _answer(stored)
-
-
-async def check_post(request: web.Request) -> None:
-    """What can be refused before a POST's body is sent."""
-    uploads.check_upload(request)
-    uploads.announced(request)
-    _namespace(request)
-
-
-async def check_put(request: web.Request) -> web.Response | None:
-    """What can be refused, or answered, before a PUT's body is sent: an object that is there already costs none."""
-    digest = _digest(request)
-    uploads.check_upload(request)
-    announced = uploads.announced(request)
-    stored = await store_of(request).put_known(digest, namespace=_namespace(request))
-    if stored is None:
-        return None
-    for other in announced:
-        if not stored.identity.matches(other):
-            raise DigestMismatchError(f"{other} was announced; {digest} is the object {stored.identity.sha256}")
-    if request.content_length not in (None, stored.identity.size_bytes):
-        raise DigestMismatchError(f"{digest} has {stored.identity.size_bytes} bytes, not {request.content_length}")
     return _answer(stored)
 
 

@@ -74,13 +74,6 @@ async def problems(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """Turn every error into a problem document; what nobody foresaw is logged and told as 500 without its text."""
-    return await answer(request, handler)
-
-
-async def answer(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Run a handler, errors answered. The `Expect` path runs before middlewares and calls this itself."""
     try:
         return await handler(request)
     except errors.ArtifactStoreError as error:

@@ -18,6 +18,7 @@ from artifactstore.api.http import create_app
 from artifactstore.api.problems import problem
 from artifactstore.bootstrap import open_local
 from artifactstore.domain.errors import ConfigurationError
+from artifactstore.domain.names import MAX_PROVENANCE_BYTES
 from artifactstore.hashing import active_kernel
 from artifactstore.settings import Settings
 
@@ -25,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 #: How long a stopping server lets running transfers go on, in seconds.
 _GRACE = 10.0
+#: One header field, in bytes: provenance is the longest that is taken.
+_MAX_FIELD_BYTES = MAX_PROVENANCE_BYTES + 1024
 
 
 class GatewayRequestHandler(RequestHandler):
@@ -64,6 +67,7 @@ class GatewayRunner(web.AppRunner):
             auto_decompress=False,  # an object is what its digest is of
             handle_signals=False,
             shutdown_timeout=_GRACE,
+            max_field_size=_MAX_FIELD_BYTES,
             **settings,
         )
 
@@ -87,6 +91,7 @@ def serve(settings: Settings) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # the registry says in one line what was migrated
     uvloop.run(_serve(settings))
 
 

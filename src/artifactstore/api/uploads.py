@@ -17,9 +17,8 @@ from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import IncompleteBodyError, UnsupportedEncodingError
 from artifactstore.spi import Condition, StoredObject
 
-type EarlyCheck = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
-
 _DIGEST_FIELDS = ("Repr-Digest", "Content-Digest")
+_AWAITED: web.RequestKey[bool] = web.RequestKey("awaited", bool)
 
 
 async def body_of(request: web.Request) -> AsyncIterator[bytes]:
@@ -29,6 +28,8 @@ async def body_of(request: web.Request) -> AsyncIterator[bytes]:
     """
     idle = request.app[BODY_TIMEOUT]
     content = request.content
+    if body_is_awaited(request):
+        await _ask(request)
     try:
         while True:
             async with asyncio.timeout(idle):
@@ -81,31 +82,35 @@ def upload_answer(stored: StoredObject) -> dict[str, object]:
     }
 
 
-def expecting(check: EarlyCheck) -> Callable[[web.Request], Awaitable[web.StreamResponse | None]]:
-    """An expectation handler: run `check` before the client sends a body, then ask for the body.
-
-    It runs before any middleware. What `check` answers or raises goes out instead of the body being asked for, and the
-    connection closes after it, since nobody can say whether the client sends the body all the same.
-    """
-
-    async def handler(request: web.Request) -> web.StreamResponse | None:
-        if request.version != HttpVersion11:
-            return None
-        early: web.StreamResponse | None = None
-
-        async def decide(request: web.Request) -> web.StreamResponse:
-            nonlocal early
-            if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
-                raise web.HTTPExpectationFailed
-            early = await check(request)
-            return early or web.Response()
-
-        answer = await problems.answer(request, decide)
-        if answer.status >= 400 or early is not None:
-            answer.force_close()
-            return answer
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # the answer itself has not begun
+async def expect(request: web.Request) -> web.StreamResponse | None:
+    """Note that the client waits for `100 Continue`. It is sent when the body is wanted, so a refusal costs no body."""
+    if request.version < HttpVersion11:  # RFC 9110, 10.1.1: such an expectation is ignored
         return None
+    if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
+        refusal = problems.problem_of_refusal(web.HTTPExpectationFailed())
+        refusal.force_close()
+        return refusal
+    request[_AWAITED] = True
+    return None
 
-    return handler
+
+def body_is_awaited(request: web.Request) -> bool:
+    """Whether the client has not been asked for its body yet."""
+    return _AWAITED in request and request[_AWAITED]
+
+
+@web.middleware
+async def close_unasked(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """End the connection after an answer in place of `100 Continue`: the body may or may not follow it."""
+    response = await handler(request)
+    if body_is_awaited(request):
+        response.force_close()
+    return response
+
+
+async def _ask(request: web.Request) -> None:
+    request[_AWAITED] = False
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # the answer itself has not begun

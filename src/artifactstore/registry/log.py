@@ -278,6 +278,7 @@ class EventLog:
         first = failed.batch.recorded[0]
         try:
             connection.connection.rollback()  # the driver's transaction: a COMMIT that fails may leave it open
+            connection.rollback()  # SQLAlchemy's, which it keeps as failed until it is told
             with connection.begin():
                 there = connection.scalar(_ID_AT, {"seq": first.seq})
                 self._head = int(connection.scalar(_HEAD) or 0)
