@@ -32,6 +32,8 @@ GROUP_BYTES = 256 * 1024
 _READ_BYTES = 256 * 1024
 _VERIFY_BYTES = 1024 * 1024
 _THREADS = 16
+#: A group of more buffers than this is joined: a call for each costs more than the copy of what is small anyway.
+_MANY_BUFFERS = 64
 
 
 class _Upload:
@@ -46,6 +48,8 @@ class _Upload:
         """Digest and write a group."""
         if self.file is None:
             self.file = self._staging.create()
+        if len(group) > _MANY_BUFFERS:
+            group = [b"".join(group)]
         for buffer in group:
             self._hasher.update(buffer)
         self.file.write(group)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from artifactstore.dataplane.spi import Buffer
@@ -46,12 +48,12 @@ class StagingFile:
 
     def write(self, buffers: Sequence[Buffer]) -> None:
         """Append the buffers, however many calls the system takes for it. OSError as the system says."""
-        pending = [memoryview(buffer).cast("B") for buffer in buffers if len(buffer)]
+        pending = deque(memoryview(buffer).cast("B") for buffer in buffers if len(buffer))
         while pending:
-            written = os.writev(self._descriptor, pending[:_MAX_VECTOR])
+            written = os.writev(self._descriptor, list(islice(pending, _MAX_VECTOR)))
             self._size += written
             while pending and written >= len(pending[0]):
-                written -= len(pending.pop(0))
+                written -= len(pending.popleft())
             if written:
                 pending[0] = pending[0][written:]
 
