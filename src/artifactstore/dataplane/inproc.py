@@ -21,7 +21,7 @@ from artifactstore.dataplane.space import Promise, SpaceLedger
 from artifactstore.dataplane.spi import Buffer, Gate, IngestHints, IngestResult, Publication, Verdict, VerifyResult
 from artifactstore.dataplane.staging import StagingArea, StagingFile
 from artifactstore.domain.digest import Digest, ObjectIdentity
-from artifactstore.domain.errors import ObjectNotFoundError, StorageError
+from artifactstore.domain.errors import InvalidInputError, ObjectNotFoundError, StorageError
 from artifactstore.domain.ranges import ByteRange
 from artifactstore.hashing import DualHasher
 from artifactstore.storage.durability import storage_error
@@ -138,6 +138,8 @@ class InProcessDataPlane:
     ) -> IngestResult:
         """Drain, digest, stage and publish a stream; see the port."""
         hints = hints or IngestHints()
+        if hints.backend_id not in (None, self._backend.backend_id):
+            raise InvalidInputError(f"there is no backend {hints.backend_id!r} here", field="backend_id")
         upload = _Upload(self._staging)
         with ExitStack() as promised:
             promise = promised.enter_context(self._space.promise(hints.size_hint or 0)) if self._space else None
@@ -171,8 +173,9 @@ class InProcessDataPlane:
                 await working
         except BaseException:
             if working is not None:  # let the worker end; its own error is less than the one that goes on
-                await asyncio.wait([working])
-                working.exception()
+                await uninterrupted(asyncio.wait([working]))
+                if not working.cancelled():
+                    working.exception()
             raise
         return group
 

@@ -122,7 +122,8 @@ class DataPlane(Protocol):
 
         On any exception, cancellation and the gate's own errors included, no staging file is left. Cancellation does
         not interrupt a publication half way: either it has not begun, or it is finished before CancelledError goes on.
-        StorageFullError: the space promised to running uploads leaves no room. With Publication.TRUST, a stored copy
+        StorageFullError: the space promised to running uploads leaves no room. InvalidInputError: the hints name a
+        backend that is not there. With Publication.TRUST, a stored copy
         that is missing or of another size is replaced (invariant 7). Without a gate: Publication.KEEP.
         """
         ...
