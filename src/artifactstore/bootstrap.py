@@ -61,7 +61,8 @@ async def _compose(settings: Settings, *, read_only: bool, actor: str | None) ->
     async with AsyncExitStack() as held:
         root = await asyncio.to_thread(open_root, settings.root, writer=not read_only)
         held.callback(root.close)
-        staging = await asyncio.to_thread(StagingArea, root.staging)
+        # a reader stages nothing: it must not even look what the directory allows, which makes a name for a moment
+        staging = await asyncio.to_thread(StagingArea, root.staging, unnamed=False if read_only else None)
         if not read_only:
             swept = await asyncio.to_thread(staging.sweep)
             if swept.files:

@@ -97,7 +97,7 @@ class StagingArea:
         """Remove what an earlier process left. Only for whoever holds the root's lock, before the first upload."""
         found = [(path, path.lstat().st_size) for path in self._directory.iterdir() if not path.is_dir()]
         for path, _ in found:
-            path.unlink()
+            path.unlink(missing_ok=True)
         return Swept(len(found), sum(size for _, size in found))
 
     def _open_unnamed(self) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Buffer
 from dataclasses import dataclass
 from typing import Self
 
+from artifactstore.domain.errors import ConfigurationError
 from artifactstore.hashing._kernel import ffi as _ffi
 from artifactstore.hashing._kernel import lib as _lib
 
@@ -25,8 +26,10 @@ STATE_BYTES: int = _lib.AH_EXPORT_BYTES
 _VARIABLE = "ARTIFACTSTORE_KERNEL"
 
 
-class KernelUnavailableError(RuntimeError):
+class KernelUnavailableError(ConfigurationError):
     """`ARTIFACTSTORE_KERNEL` names a kernel that does not exist, or that this CPU cannot run."""
+
+    code = "kernel-unavailable"
 
 
 class HasherBusyError(RuntimeError):

@@ -82,10 +82,7 @@ def views_seq(connection: Connection) -> int:
     return int(meta_value(connection, VIEWS_SEQ_KEY) or 0)
 
 
-def database_of_command_line(arguments: Mapping[str, str], environment: Mapping[str, str] | None = None) -> Path:
-    """The database that `alembic -x root=DIR` means; its directory is made, since `make migrate` may come first."""
+def root_of_command_line(arguments: Mapping[str, str], environment: Mapping[str, str] | None = None) -> Path:
+    """The root that `alembic -x root=DIR` means."""
     environment = os.environ if environment is None else environment
-    root = Path(arguments.get("root") or environment.get("ARTIFACTSTORE_ROOT") or "var")
-    directory = root / "registry"
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory / DATABASE_FILE
+    return Path(arguments.get("root") or environment.get("ARTIFACTSTORE_ROOT") or "var")

@@ -19,7 +19,8 @@ from artifactstore.storage.durability import make_directory, sync_directory
 
 FORMAT = 1
 _SOFTWARE = "artifact-store"
-_ENTRIES = frozenset({"lock", "objects", "staging", "registry", "format", "format.new", "reserve"})
+#: What the making of a root may have left, and what a file system has at its own root.
+_ENTRIES = frozenset({"lock", "objects", "staging", "registry", "format", "format.new", "reserve", "lost+found"})
 
 
 @dataclass(slots=True)
@@ -65,9 +66,11 @@ def open_root(path: Path, *, writer: bool) -> Root:
     """
     root = Root(path.absolute())
     try:
-        if writer or not (root.path / "format").exists():
+        made = (root.path / "format").exists()
+        if not made:
             make_directory(root.path)
             _refuse_foreign(root.path)
+        if writer or not made:
             root._lock = _take_lock(root.path)
             if not (root.path / "format").exists():
                 _make(root)
