@@ -307,7 +307,10 @@ class Registry:
 
     async def verify_views(self, progress: Progress | None = None) -> Difference | None:
         """Check the log, and compare the views with what it folds into; the first difference. Changes nothing."""
-        return await Verifier(self._readers, self._log_id, progress).run()
+        try:
+            return await Verifier(self._readers, self._log_id, progress).run()
+        except SQLAlchemyError as error:
+            raise failure(error) from error
 
 
 def _prepared_writer(file: Path, reserve: Reserve | None, log: logging.Logger) -> Writer:

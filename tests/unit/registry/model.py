@@ -96,9 +96,7 @@ class File:
 
     def expect(self, model: Model) -> object:
         name = model.names.get((self.namespace, self.name), Name())
-        if (self.create_only and name.live) or (
-            self.if_match is not None and name.live[-1:] != [self.if_match]
-        ):
+        if (self.create_only and name.live) or (self.if_match is not None and name.live[-1:] != [self.if_match]):
             raise PreconditionFailedError("")
         new = model.upload(self.number, mended=False)
         name.objects.append(self.number)
@@ -172,8 +170,8 @@ class Purge:
             model.events += 1
         return None
 
-    async def ask(self, registry: Registry) -> object:
-        return await registry.purge_object(identity(self.number).blake3, actor=ACTOR)
+    async def ask(self, registry: Registry) -> None:
+        await registry.purge_object(identity(self.number).blake3, actor=ACTOR)
 
 
 @dataclass(frozen=True)
@@ -204,10 +202,10 @@ class Retrieve:
             model.retrieved[self.number] = model.retrieved.get(self.number, 0) + sum(self.counts)
         return None
 
-    async def ask(self, registry: Registry) -> object:
+    async def ask(self, registry: Registry) -> None:
         blake3 = identity(self.number).blake3
         entries = [Retrievals(blake3, None, "reader", "2026-01-31T23:59Z", count, 0) for count in self.counts]
-        return await registry.record_retrievals(entries, actor=ACTOR)
+        await registry.record_retrievals(entries, actor=ACTOR)
 
 
 def outcome(work: Callable[[], Any]) -> object:

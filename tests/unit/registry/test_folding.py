@@ -139,6 +139,4 @@ def test_the_rows_of_a_history() -> None:
     assert rows["object_namespaces"] == [(ONE.blake3.value, "other")]
     assert rows["names"] == [("default", "a", 3, UUID(int=3).bytes, 2)]
     assert sorted(row[3] for row in rows["artifacts"]) == [1, 2, 3]
-    assert rows["retrievals"] == [
-        (13, 0, ONE.blake3.value, UUID(int=3).bytes, "reader", "2026-11-23T20:18Z", 2, 2)
-    ]
+    assert rows["retrievals"] == [(13, 0, ONE.blake3.value, UUID(int=3).bytes, "reader", "2026-11-23T20:18Z", 2, 2)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import closing
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -159,7 +159,7 @@ class RegistryMachine(RuleBasedStateMachine):
         note(f"{self.model.events} events")
         fold_every_prefix(source, log_id, self.dumps, steps=[1] * self.model.events)
         committed = [0, *sorted(self.dumps)]
-        steps = [later - earlier for earlier, later in zip(committed, committed[1:], strict=False)]
+        steps = [later - earlier for earlier, later in pairwise(committed)]
         fold_every_prefix(source, log_id, self.dumps, steps)
         source.dispose()
         self.directory.cleanup()
@@ -187,4 +187,4 @@ def test_the_registry_does_as_its_model() -> None:
     limits = settings(
         max_examples=12, stateful_step_count=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
-    run_state_machine_as_test(RegistryMachine, settings=limits)  # type: ignore[no-untyped-call]  # hypothesis
+    run_state_machine_as_test(RegistryMachine, settings=limits)
