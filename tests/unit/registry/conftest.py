@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -149,6 +150,30 @@ def database(directory: Path) -> Path:
 @pytest.fixture
 async def registry(directory: Path) -> AsyncIterator[Registry]:
     """An empty registry."""
+    opened = await open_registry(directory)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(scope="session")
+def filled_database() -> bytes:
+    """A database after `fill`."""
+
+    async def filled(directory: Path) -> bytes:
+        registry = await open_registry(directory)
+        await fill(registry)
+        await registry.close()
+        return (directory / DATABASE_FILE).read_bytes()
+
+    with TemporaryDirectory() as directory, asyncio.Runner() as runner:
+        return runner.run(filled(Path(directory)))
+
+
+@pytest.fixture
+async def filled(directory: Path, database: Path, filled_database: bytes) -> AsyncIterator[Registry]:
+    """A registry with the history of `fill`."""
+    directory.mkdir()
+    database.write_bytes(filled_database)
     opened = await open_registry(directory)
     yield opened
     await opened.close()
