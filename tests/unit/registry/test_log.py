@@ -149,6 +149,7 @@ async def test_a_transaction_that_fails_uses_up_no_number(registry: Registry, lo
 
 
 async def test_a_commit_that_fails_and_did_nothing(registry: Registry, log: EventLog, database: Path) -> None:
+    await put_object(registry, 9)
     # A deferred foreign key is checked by COMMIT, and leaves the transaction open when it fails.
     execute(database, "CREATE TABLE parent (id INTEGER PRIMARY KEY)")
     execute(database, "CREATE TABLE child (id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
@@ -158,10 +159,10 @@ async def test_a_commit_that_fails_and_did_nothing(registry: Registry, log: Even
         assert isinstance(outcome, RegistryError)
         assert "FOREIGN KEY constraint failed" in str(outcome)
         assert "unknown" not in str(outcome)
-    assert await registry.head() == 0
+    assert await registry.head() == 1
     execute(database, "DROP TRIGGER orphan")
     (appended,) = await outcomes(log, [stored(1)])
-    assert appended.events[0].seq == 1
+    assert appended.events[0].seq == 2
     assert await registry.verify_views() is None
 
 
@@ -300,4 +301,18 @@ async def test_an_upload_right_behind_a_deletion_stores_anew(registry: Registry,
     _, again = await outcomes(log, [DeleteObject(identity(1).blake3), stored(1)])
     assert again.answer[1] is True
     assert await registry.object_claimed(identity(1).blake3, "default")
+    assert await registry.verify_views() is None
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_a_deletion_voids_the_claims(registry: Registry, log: EventLog, at_once: bool) -> None:
+    commands: list[Command[Any]] = [stored(1), RecordObject(upload(1), "other"), DeleteObject(identity(1).blake3)]
+    for batch in [commands] if at_once else [[command] for command in commands]:
+        await outcomes(log, batch)
+    for namespace in ("default", "other"):
+        assert not await registry.object_claimed(identity(1).blake3, namespace)
+    (again,) = await outcomes(log, [stored(1)])
+    assert again.answer[1]
+    assert await registry.object_claimed(identity(1).blake3, "default")
+    assert not await registry.object_claimed(identity(1).blake3, "other")
     assert await registry.verify_views() is None
