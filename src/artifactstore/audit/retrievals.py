@@ -78,7 +78,13 @@ class RetrievalRecorder:
         entry.size_bytes += size_bytes
 
     async def flush(self) -> None:
-        """Record the sums so far. What cannot be recorded is kept, and the failure logged."""
+        """Record the sums so far. What cannot be recorded is kept, and the failure logged.
+
+        A cancelled caller does not stop it: a flush that ends half way would lose sums, or record them twice.
+        """
+        await asyncio.shield(self._flush())
+
+    async def _flush(self) -> None:
         async with self._flushing:
             sums, self._sums = self._sums, {}
             if self._dropped:
@@ -88,8 +94,7 @@ class RetrievalRecorder:
             for begin in range(0, len(keys), ENTRIES_PER_EVENT):
                 chunk = keys[begin : begin + ENTRIES_PER_EVENT]
                 try:
-                    # Shielded: once it is asked for, it is recorded, and must not be kept to be recorded again.
-                    await asyncio.shield(self._record(sums, chunk))
+                    await self._record(sums, chunk)
                 except ArtifactStoreError as error:
                     _log.warning("%d retrievals could not be recorded yet: %s", len(keys) - begin, error)
                     for key in keys[begin:]:

@@ -36,7 +36,7 @@ def decode_cursor(query: Sequence[Scalar], cursor: str) -> tuple[str, str, int]:
         key = (str(namespace), str(name), int(version))
         # The whole is compared: base64 and JSON have several spellings of one value.
         genuine = body["f"] == _fingerprint(query, key) and encode_cursor(query, key) == cursor
-    except (binascii.Error, ValueError, TypeError, LookupError, RecursionError):
+    except (binascii.Error, ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
         raise refused from None
     if not genuine:
         raise refused

@@ -7,19 +7,16 @@ changes: a new form is a new class with the next version, and the old one stays 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, Self
 from uuid import UUID
 
-import rfc8785
-
 from artifactstore.domain.artifact import ArtifactMetadata, Retrievals
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
 from artifactstore.domain.errors import ArtifactStoreError, LogCorruptError, UnknownEventError
-
-type Fields = Mapping[str, Any]
+from artifactstore.registry import payloads
+from artifactstore.registry.payloads import Fields
 
 
 class Event(Protocol):
@@ -45,10 +42,6 @@ class Event(Protocol):
 
 def _text(digest: Digest | None) -> str | None:
     return None if digest is None else str(digest)
-
-
-def _digest(text: str | None) -> Digest | None:
-    return None if text is None else Digest.parse(text)
 
 
 def _object(subject: str) -> Digest:
@@ -88,11 +81,10 @@ class ObjectStored:
     @classmethod
     def read(cls, subject: str, fields: Fields) -> Self:
         """From a payload."""
-        blake3, sha256 = Digest.parse(fields["blake3"]), Digest.parse(fields["sha256"])
-        if blake3 != _object(subject) or sha256.algorithm is not Algorithm.SHA256:
-            raise ValueError("subject and digests disagree")
-        identity = ObjectIdentity(blake3, sha256, fields["size_bytes"])
-        return cls(identity, fields["backend_id"], Algorithm(fields["primary_algorithm"]), fields["namespace"])
+        blake3, sha256 = fields.digest("blake3", Algorithm.BLAKE3), fields.digest("sha256", Algorithm.SHA256)
+        identity = ObjectIdentity(blake3, sha256, fields.number("size_bytes"))
+        primary = Algorithm(fields.text("primary_algorithm"))
+        return cls(identity, fields.text("backend_id"), primary, fields.text_or_none("namespace"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +108,7 @@ class ObjectClaimed:
     @classmethod
     def read(cls, subject: str, fields: Fields) -> Self:
         """From a payload."""
-        return cls(_object(subject), fields["namespace"])
+        return cls(_object(subject), fields.text("namespace"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +140,9 @@ class ObjectDamaged:
     @classmethod
     def read(cls, subject: str, fields: Fields) -> Self:
         """From a payload."""
-        actual = _digest(fields["actual_blake3"]), _digest(fields["actual_sha256"])
-        return cls(_object(subject), fields["reason"], *actual, fields["size_bytes"])
+        blake3 = fields.digest_or_none("actual_blake3", Algorithm.BLAKE3)
+        sha256 = fields.digest_or_none("actual_sha256", Algorithm.SHA256)
+        return cls(_object(subject), fields.text("reason"), blake3, sha256, fields.number_or_none("size_bytes"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +166,10 @@ class ObjectMended:
     @classmethod
     def read(cls, subject: str, fields: Fields) -> Self:
         """From a payload."""
-        if fields["how"] not in ("upload", "verification"):
+        how: Literal["upload", "verification"] = "upload" if fields.text("how") == "upload" else "verification"
+        if fields.text("how") != how:
             raise ValueError("how is upload or verification")
-        return cls(_object(subject), fields["how"])
+        return cls(_object(subject), how)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,23 +255,20 @@ class ArtifactCreated:
     def read(cls, subject: str, fields: Fields) -> Self:
         """From a payload."""
         metadata = ArtifactMetadata(
-            kind=fields["kind"],
-            media_type=fields["media_type"],
-            labels=dict(fields["labels"]),
-            provenance=fields["provenance"],
-            retention=fields["retention"],
+            kind=fields.text_or_none("kind"),
+            media_type=fields.text("media_type"),
+            labels=fields.texts("labels"),
+            provenance=fields.text_or_none("provenance"),
+            retention=fields.text_or_none("retention"),
         )
-        event = cls(
-            UUID(fields["id"]),
-            fields["namespace"],
-            fields["name"],
-            fields["version"],
-            _object(fields["blake3"]),
+        return cls(
+            UUID(fields.text("id")),
+            fields.text("namespace"),
+            fields.text("name"),
+            fields.number("version"),
+            fields.digest("blake3", Algorithm.BLAKE3),
             metadata,
         )
-        if event.subject != subject:
-            raise ValueError("subject and id disagree")
-        return event
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,10 +293,7 @@ class NameTombstoned:
     @classmethod
     def read(cls, subject: str, fields: Fields) -> Self:
         """From a payload."""
-        event = cls(fields["namespace"], fields["name"], fields["through_version"])
-        if event.subject != subject:
-            raise ValueError("subject and name disagree")
-        return event
+        return cls(fields.text("namespace"), fields.text("name"), fields.number("through_version"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,14 +331,14 @@ class RetrievalsRecorded:
         return cls(
             tuple(
                 Retrievals(
-                    _object(entry["blake3"]),
-                    None if entry["artifact_id"] is None else UUID(entry["artifact_id"]),
-                    entry["actor"],
-                    entry["minute"],
-                    entry["count"],
-                    entry["size_bytes"],
+                    entry.digest("blake3", Algorithm.BLAKE3),
+                    None if (artifact_id := entry.text_or_none("artifact_id")) is None else UUID(artifact_id),
+                    entry.text("actor"),
+                    entry.text("minute"),
+                    entry.number("count"),
+                    entry.number("size_bytes"),
                 )
-                for entry in fields["entries"]
+                for entry in fields.each("entries")
             )
         )
 
@@ -371,7 +359,7 @@ EVENT_TYPES: Mapping[tuple[str, int], type[Event]] = {
 
 def encode(event: Event) -> bytes:
     """The payload's bytes: canonical JSON (RFC 8785)."""
-    return rfc8785.dumps(event.fields())
+    return payloads.dump(event.fields())
 
 
 def decode(seq: int, type_name: str, version: int, subject: str, payload: bytes) -> Event:
@@ -380,6 +368,9 @@ def decode(seq: int, type_name: str, version: int, subject: str, payload: bytes)
     if event_type is None:
         raise UnknownEventError(f"event {seq} is a {type_name} of version {version}, which this version cannot read")
     try:
-        return event_type.read(subject, json.loads(payload))
-    except (ArtifactStoreError, LookupError, TypeError, ValueError, AttributeError) as error:
+        event = event_type.read(subject, payloads.load(payload))
+        if event.subject != subject:
+            raise ValueError(f"it is of {event.subject}, not of {subject}")
+    except (ArtifactStoreError, LookupError, TypeError, ValueError) as error:
         raise LogCorruptError(f"event {seq}, a {type_name}, has a payload that cannot be read: {error}") from None
+    return event

@@ -277,8 +277,8 @@ class EventLog:
         self._head = None
         first = failed.batch.recorded[0]
         try:
-            connection.connection.rollback()  # the driver's transaction: a COMMIT that fails may leave it open
-            connection.rollback()  # SQLAlchemy's, which it keeps as failed until it is told
+            connection.rollback()  # SQLAlchemy's transaction, which is over but stands in the way of another
+            connection.connection.rollback()  # the driver's: a COMMIT that fails may leave it open
             with connection.begin():
                 there = connection.scalar(_ID_AT, {"seq": first.seq})
                 self._head = int(connection.scalar(_HEAD) or 0)

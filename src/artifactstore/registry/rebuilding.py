@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, MetaData, delete, insert, inspect, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateIndex, CreateTable, DropIndex, DropTable
 
+from artifactstore.domain.errors import LogCorruptError
 from artifactstore.registry import queries
 from artifactstore.registry.envelope import RecordedEvent, check
 from artifactstore.registry.schema import (
@@ -64,7 +66,11 @@ class Shadow:
 
     def fold(self, target: Connection, recorded: Sequence[RecordedEvent]) -> None:
         """Fold them into the tables; the caller moves `seq` when that is committed. UnknownEventError."""
-        self._views.fold(target, recorded)
+        try:
+            self._views.fold(target, recorded)
+        except IntegrityError as error:  # what the fold does not look for: an artifact's id that stands twice
+            first, last = recorded[0].seq, recorded[-1].seq
+            raise LogCorruptError(f"one of the events {first} to {last} cannot follow: {error.orig}") from error
 
 
 async def rebuild(writer: Writer, log_id: str, progress: Progress | None = None) -> int:

@@ -79,13 +79,13 @@ class Registry:
             if not await asyncio.to_thread(file.is_file):
                 raise migration.SchemaTooOldError(f"there is no event log in {directory} yet")
             return await cls._open_readers(file, None, None)
-        if (precaution := wal_precaution()) is not None:
-            log.info("%s", precaution)
         kept = None if reserve is None else Reserve(reserve, reserve_bytes)
         try:
             writer = await asyncio.to_thread(_prepared_writer, file, kept, log)
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise failure(error) from error
+        if (precaution := wal_precaution()) is not None:
+            log.info("%s", precaution)
         try:
             log_id = await writer.run(_log_id)
             if not await writer.run(_views_are_current):
@@ -307,7 +307,10 @@ class Registry:
 
     async def verify_views(self, progress: Progress | None = None) -> Difference | None:
         """Check the log, and compare the views with what it folds into; the first difference. Changes nothing."""
-        return await Verifier(self._readers, self._log_id, progress).run()
+        try:
+            return await Verifier(self._readers, self._log_id, progress).run()
+        except SQLAlchemyError as error:
+            raise failure(error) from error
 
 
 def _prepared_writer(file: Path, reserve: Reserve | None, log: logging.Logger) -> Writer:

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
@@ -31,30 +31,36 @@ _BACKPORTS = ((3, 44, 6), (3, 50, 7))
 _PRIMARY_CODE = 0xFF  # the low byte of an extended result code
 
 
-class _WriterConnection(sqlite3.Connection):
-    """Commits are durable when they return: WAL with synchronous=FULL."""
+class _Connection(sqlite3.Connection):
+    """A connection with its pragmas set; one that cannot be set up is closed again."""
+
+    pragmas: ClassVar[tuple[str, ...]]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.isolation_level = None  # this code begins transactions itself
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=OFF",
-            f"journal_size_limit={_JOURNAL_BYTES}",
-        ):
-            self.execute(f"PRAGMA {pragma}").fetchall()
+        try:
+            for pragma in self.pragmas:
+                self.execute(f"PRAGMA {pragma}").fetchall()
+        except BaseException:
+            self.close()
+            raise
 
 
-class _ReaderConnection(sqlite3.Connection):
+class _WriterConnection(_Connection):
+    """Commits are durable when they return: WAL with synchronous=FULL."""
+
+    pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=OFF", f"journal_size_limit={_JOURNAL_BYTES}")
+
+
+class _ReaderConnection(_Connection):
     """Changes nothing, neither rows nor the WAL."""
+
+    pragmas = ("wal_autocheckpoint=0", "query_only=ON")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.isolation_level = None
         self.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
-        for pragma in ("wal_autocheckpoint=0", "query_only=ON"):
-            self.execute(f"PRAGMA {pragma}").fetchall()
 
 
 def wal_precaution(version: str = sqlite3.sqlite_version) -> str | None:

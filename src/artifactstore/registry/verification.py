@@ -99,6 +99,7 @@ class Verifier:
 
     async def _compare(self, old: Table, new: Table) -> Difference | None:
         after: tuple[Any, ...] | None = None
+        end = await self._end(old, new)
         while True:
             page = await self._readers.run(partial(_live_page, table=old, after=after))
             if page.seq != page.head:
@@ -107,9 +108,17 @@ class Verifier:
             last = _key(old, page.rows[-1]) if len(page.rows) == PAGE else None
             expected = await self._on_scratch(partial(_rows, table=new, after=after, last=last, limit=PAGE + 1))
             difference = _first_difference(old, page.rows, expected)
-            if difference is not None or last is None:
+            if difference is not None or last is None or end is None or last >= end:
                 return difference
             after = last
+
+    async def _end(self, old: Table, new: Table) -> tuple[Any, ...] | None:
+        """The last key that either table has now: chasing rows that are appended meanwhile might never end."""
+        ends = (
+            await self._readers.run(partial(_last_key, table=old)),
+            await self._on_scratch(partial(_last_key, table=new)),
+        )
+        return max((key for key in ends if key is not None), default=None)
 
 
 def _live_page(connection: Connection, table: Table, after: tuple[Any, ...] | None) -> _LivePage:
@@ -127,6 +136,12 @@ def _rows(
     if last is not None:
         statement = statement.where(tuple_(*columns) <= last)
     return connection.execute(statement).all()
+
+
+def _last_key(connection: Connection, table: Table) -> tuple[Any, ...] | None:
+    columns = [column.desc() for column in table.primary_key.columns]
+    row = connection.execute(select(table).order_by(*columns).limit(1)).first()
+    return None if row is None else _key(table, row)
 
 
 def _key(table: Table, row: Row[*tuple[Any, ...]]) -> tuple[Any, ...]:
