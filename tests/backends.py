@@ -23,6 +23,7 @@ from artifactstore.storage.spi import StorageBackend
 
 #: Files without a name; with one; with one on a file system that has no hard links.
 LOCAL_FORMS = ("localfs-unnamed", "localfs-named", "localfs-without-links")
+_DIRECTORIES = 6 + 2 * SHARDS  # of an empty root, itself among them
 FORMS = ("memory", *LOCAL_FORMS)
 
 
@@ -96,9 +97,13 @@ def empty_root(root_directory: Path) -> Iterator[Path]:
     path = root_directory / "root"
     open_root(path, writer=False)
     yield path
-    for file in stored_files(path / "objects") + stored_files(path / "staging"):
-        file.unlink()
-    if len([*os.walk(path / "objects")]) != 3 + 2 * SHARDS or not (path / "staging").is_dir():
+    directories = 0
+    for parent, _, names in os.walk(path):
+        directories += 1
+        for name in names:
+            if parent != str(path):
+                Path(parent, name).unlink()
+    if directories != _DIRECTORIES:
         shutil.rmtree(path)
 
 
