@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import threading
 from contextlib import suppress
 
@@ -180,14 +181,29 @@ async def test_several_puts_of_one_address_at_once(place: Place) -> None:
 
 
 async def test_a_put_that_fails_takes_nothing_from_another_of_the_same_address(
-    local: Place, syscalls: Syscalls
+    local: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    staged = [local.stage(DATA) for _ in range(12)]
-    with syscalls.failing("fsync", error=errno.EIO, times=6):
-        outcomes = await asyncio.gather(
-            *(local.backend.put(digest_of(DATA), file) for file in staged), return_exceptions=True
-        )
-    assert sum(isinstance(outcome, StorageError) for outcome in outcomes) == 6
+    loop = asyncio.get_running_loop()
+    syncing, release = asyncio.Event(), threading.Event()
+    inner = os.fsync
+
+    def first_fails(descriptor: int) -> None:
+        if not syncing.is_set():
+            loop.call_soon_threadsafe(syncing.set)
+            assert release.wait(30)
+            raise OSError(errno.EIO, "the disk")
+        inner(descriptor)
+
+    staged = [local.stage(DATA) for _ in range(2)]
+    monkeypatch.setattr(os, "fsync", first_fails)
+    failing = asyncio.create_task(local.backend.put(digest_of(DATA), staged[0]))
+    await syncing.wait()
+    other = asyncio.create_task(local.backend.put(digest_of(DATA), staged[1]))
+    await asyncio.wait([other], timeout=0.1)  # as far as it comes: it may not trust the name that is not durable
+    release.set()
+    with pytest.raises(StorageError):
+        await failing
+    await other
     assert await local.read(digest_of(DATA)) == DATA
     for file in staged:
         file.discard()

@@ -46,6 +46,27 @@ async def test_cancellation_while_a_worker_writes_leaves_nothing(
     local.assert_nothing_is_staged()
 
 
+async def test_a_second_cancellation_does_not_take_the_file_from_a_worker(
+    local: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = HeldCall("writev", monkeypatch)
+
+    async def stream() -> AsyncIterator[Buffer]:
+        yield DATA[:GROUP_BYTES]
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(local.plane.ingest_stream(stream()))
+    await held.reached.wait()
+    for _ in range(3):
+        task.cancel()
+        await asyncio.wait([task], timeout=0.05)
+    assert len(descriptors_under(local.root)) == 1
+    held.release.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    local.assert_nothing_is_staged()
+
+
 @pytest.mark.parametrize(
     ("call", "code", "kind"),
     [
