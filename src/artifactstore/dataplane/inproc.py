@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -29,6 +30,8 @@ from artifactstore.storage.spi import BackendHealth, StorageBackend, StorageRece
 
 #: What one step of a worker takes, in bytes: it stays in a core's cache between the digest and the write.
 GROUP_BYTES = 256 * 1024
+#: The most buffers in a step: each costs memory of its own, however few bytes it has.
+GROUP_BUFFERS = 1024
 _READ_BYTES = 256 * 1024
 _VERIFY_BYTES = 1024 * 1024
 _THREADS = 16
@@ -42,31 +45,49 @@ class _Upload:
     def __init__(self, staging: StagingArea) -> None:
         self._staging = staging
         self._hasher = DualHasher()
-        self.file: StagingFile | None = None
+        self._file: StagingFile | None = None
+        self._given_up = False
+        # A step whose task was cancelled more than once may still run, or wait for a thread, when `discard` comes.
+        self._working = threading.Lock()
 
     def take(self, group: Sequence[Buffer]) -> None:
         """Digest and write a group."""
-        if self.file is None:
-            self.file = self._staging.create()
+        with self._working:
+            self._take(group)
+
+    def finish(self, group: Sequence[Buffer]) -> tuple[StagingFile, ObjectIdentity]:
+        """Digest and write the last group and make the file durable."""
+        with self._working:
+            file = self._take(group)
+            file.sync()
+        digests = self._hasher.digests()
+        identity = ObjectIdentity(Digest.blake3(digests.blake3), Digest.sha256(digests.sha256), self._hasher.length)
+        return file, identity
+
+    def discard(self) -> None:
+        """Give up the file, when no step works on it; none begins after this."""
+        with self._working:
+            self._given_up = True
+            if self._file is not None:
+                self._file.discard()
+
+    def _take(self, group: Sequence[Buffer]) -> StagingFile:
+        if self._given_up:
+            raise StorageError("the upload was given up")
+        if self._file is None:
+            self._file = self._staging.create()
         if len(group) > _MANY_BUFFERS:
             group = [b"".join(group)]
         for buffer in group:
             self._hasher.update(buffer)
-        self.file.write(group)
+        self._file.write(group)
+        return self._file
 
-    def finish(self, group: Sequence[Buffer]) -> tuple[StagingFile, ObjectIdentity]:
-        """Digest and write the last group and make the file durable."""
-        self.take(group)
-        assert self.file is not None  # noqa: S101 - `take` made it
-        self.file.sync()
-        digests = self._hasher.digests()
-        identity = ObjectIdentity(Digest.blake3(digests.blake3), Digest.sha256(digests.sha256), self._hasher.length)
-        return self.file, identity
 
-    def discard(self) -> None:
-        """Give up the file."""
-        if self.file is not None:
-            self.file.discard()
+def _forget(step: asyncio.Future[None]) -> None:
+    """Take a step's error as seen."""
+    if not step.cancelled():
+        step.exception()
 
 
 class InProcessServedObject:
@@ -164,7 +185,7 @@ class InProcessDataPlane:
                     promise.spend(len(buffer))
                 group.append(buffer)
                 size += len(buffer)
-                if size >= GROUP_BYTES:
+                if size >= GROUP_BYTES or len(group) >= GROUP_BUFFERS:
                     if working is not None:
                         await working
                     working = asyncio.ensure_future(self._work(upload.take, group))
@@ -172,10 +193,8 @@ class InProcessDataPlane:
             if working is not None:
                 await working
         except BaseException:
-            if working is not None:  # let the worker end; its own error is less than the one that goes on
-                await uninterrupted(asyncio.wait([working]))
-                if not working.cancelled():
-                    working.exception()
+            if working is not None:  # its own error is less than the one that goes on
+                working.add_done_callback(_forget)
             raise
         return group
 

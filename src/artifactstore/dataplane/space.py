@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from artifactstore.domain.errors import StorageFullError
+from artifactstore.storage.durability import storage_error
 
 #: How far ahead of an upload of unknown length space is promised, in bytes: one look at the disk for so many.
 STEP_BYTES = 16 * 2**20
@@ -64,7 +65,10 @@ class SpaceLedger:
 
     def check(self, size_bytes: int) -> None:
         """StorageFullError if so many bytes more cannot be promised."""
-        found = os.statvfs(self._directory)
+        try:
+            found = os.statvfs(self._directory)
+        except OSError as error:
+            raise storage_error("the free space could not be looked at", error) from error
         free = found.f_bavail * found.f_frsize - self.outstanding - self._floor
         if size_bytes > free:
             raise StorageFullError(

@@ -120,6 +120,7 @@ class DataPlane(Protocol):
     ) -> IngestResult:
         """Drain `stream` with bounded memory, digest and stage each buffer once, then publish as the gate says.
 
+        Buffers are worked on while the next ones are received: a stream must not change one that it has given.
         On any exception, cancellation and the gate's own errors included, no staging file is left. Cancellation does
         not interrupt a publication half way: either it has not begun, or it is finished before CancelledError goes on.
         StorageFullError: the space promised to running uploads leaves no room. InvalidInputError: the hints name a

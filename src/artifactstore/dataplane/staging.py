@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from artifactstore.dataplane.spi import Buffer
@@ -48,14 +46,16 @@ class StagingFile:
 
     def write(self, buffers: Sequence[Buffer]) -> None:
         """Append the buffers, however many calls the system takes for it. OSError as the system says."""
-        pending = deque(memoryview(buffer).cast("B") for buffer in buffers if len(buffer))
-        while pending:
-            written = os.writev(self._descriptor, list(islice(pending, _MAX_VECTOR)))
+        pending = [memoryview(buffer).cast("B") for buffer in buffers if len(buffer)]
+        first = 0  # of those that are not written to their end
+        while first < len(pending):
+            written = os.writev(self._descriptor, pending[first : first + _MAX_VECTOR])
             self._size += written
-            while pending and written >= len(pending[0]):
-                written -= len(pending.popleft())
+            while first < len(pending) and written >= len(pending[first]):
+                written -= len(pending[first])
+                first += 1
             if written:
-                pending[0] = pending[0][written:]
+                pending[first] = pending[first][written:]
 
     def sync(self) -> None:
         """Make the bytes durable. After an OSError the file is lost: the system may have dropped its dirty pages."""
@@ -65,10 +65,12 @@ class StagingFile:
         """Give up the file, and its name if it has one. What was published from it stays. Idempotent."""
         if self._descriptor < 0:
             return
-        os.close(self._descriptor)
-        self._descriptor = -1
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        descriptor, self._descriptor = self._descriptor, -1
+        try:
+            os.close(descriptor)  # which may report a write that failed late
+        finally:
+            if self._path is not None:
+                self._path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,10 @@ from artifactstore.domain.errors import RootError, RootFormatError, RootLockedEr
 from artifactstore.storage.durability import make_directory, sync_directory
 
 FORMAT = 1
+#: Directories per algorithm: one for each first byte of a digest.
+SHARDS = 256
 _SOFTWARE = "artifact-store"
+_OWNER_BYTES = 32  # the lock's content: a process id, spaces, a newline
 #: What the making of a root may have left, and what a file system has at its own root.
 _ENTRIES = frozenset({"lock", "objects", "staging", "registry", "format", "format.new", "reserve", "lost+found"})
 
@@ -66,11 +69,13 @@ def open_root(path: Path, *, writer: bool) -> Root:
     """
     root = Root(path.absolute())
     try:
-        made = (root.path / "format").exists()
-        if not made:
+        whole = (root.path / "format").exists()
+        if whole:
+            _check_format(root.path)  # before anything in it is touched
+        else:
             make_directory(root.path)
             _refuse_foreign(root.path)
-        if writer or not made:
+        if writer or not whole:
             root._lock = _take_lock(root.path)
             if not (root.path / "format").exists():
                 _make(root)
@@ -98,10 +103,10 @@ def _take_lock(path: Path) -> int:
     descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        # of one width and in place: on a full disk there may be no block for a file that was cut to nothing first
+        os.pwrite(descriptor, f"{os.getpid():<{_OWNER_BYTES - 1}}\n".encode(), 0)
     except BlockingIOError:
-        owner = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+        owner = os.pread(descriptor, _OWNER_BYTES, 0).decode(errors="replace").strip()
         os.close(descriptor)
         raise RootLockedError(f"the root {path} is in use by process {owner or 'unknown'}") from None
     except BaseException:
@@ -116,9 +121,10 @@ def _make(root: Root) -> None:
     for algorithm in Algorithm:
         parent = root.objects / algorithm
         make_directory(parent)
-        for shard in range(256):
+        for shard in range(SHARDS):
             (parent / f"{shard:02x}").mkdir(0o750, exist_ok=True)
         sync_directory(parent)
+    sync_directory(root.objects)  # a run that was broken off may have made its entries and not come to this
     document = json.dumps({"format": FORMAT, "software": _SOFTWARE}) + "\n"
     fresh = root.path / "format.new"
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)

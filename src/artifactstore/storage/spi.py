@@ -98,7 +98,8 @@ class StorageBackend(Protocol):
         then a reader finds the earlier state or the whole object, never a part. An object that is there already is
         kept, and made durable before this returns (its directory is synced), if it has the staged file's size; with
         `replace`, or when its size differs, the staged bytes take its place in one step, and those who have the old
-        copy open keep it. The staged file stays the caller's to discard. StorageFullError: there is no room for it.
+        copy open keep it. The staged file stays the caller's to discard, and has served then: to try again after a
+        failure is to stage again. StorageFullError: there is no room for it.
         """
         ...
 

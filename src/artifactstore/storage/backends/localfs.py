@@ -4,7 +4,8 @@ Theory of operation. A staging file lies on the same mount, its bytes are synced
 is a `link` under the object's name, which never replaces and shows a reader the whole file or none, then an fsync of
 the directory. To replace a copy, the file is linked under a temporary name beside its place in staging and renamed over
 the old one. If the directory cannot be synced, a name that this call made is removed again: it is not to be found, and
-trusted, later. Python's `os` functions run in threads.
+trusted, later. So that no other `put` of the same object finds it before, one call at a time publishes in a directory.
+Python's `os` functions run in threads, to their end: a cancelled caller leaves no work behind that it does not know of.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import errno
 import os
 import secrets
 import stat as stat_module
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +23,7 @@ from pathlib import Path
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import ObjectNotFoundError, StorageError
 from artifactstore.storage.durability import storage_error, sync_directory
-from artifactstore.storage.root import Root
+from artifactstore.storage.root import SHARDS, Root
 from artifactstore.storage.spi import BackendHealth, StagedFile, StorageReceipt
 
 _THREADS = 16
@@ -36,7 +38,6 @@ class LocalObject:
         self._descriptor: int | None = descriptor
         self._size_bytes = size_bytes
         self._threads = threads
-        self._reads = 0
 
     @property
     def size_bytes(self) -> int:
@@ -53,13 +54,10 @@ class LocalObject:
             raise ValueError("the object is closed")
         reading = asyncio.get_running_loop().run_in_executor(self._threads, os.pread, self._descriptor, length, offset)
         try:
-            return await asyncio.shield(reading)
+            # To its end: the descriptor must not be closed, and its number reused, under a thread that still reads.
+            return await _finished(reading)
         except OSError as error:
             raise storage_error("an object could not be read", error) from error
-        except asyncio.CancelledError:
-            # The thread still reads: the descriptor must not be closed, and its number reused, under it.
-            await asyncio.wait([reading])
-            raise
 
     async def close(self) -> None:
         """Give up the descriptor."""
@@ -75,6 +73,10 @@ class LocalFileSystemBackend:
         self._objects = root.objects
         self._staging = root.staging
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="localfs")
+        # Of the backend and of every open object, which may outlive it: never shut down, it ends with the last of them.
+        self._readers = ThreadPoolExecutor(_THREADS, thread_name_prefix="localfs-read")
+        self._closed = False
+        self._publishing = tuple(threading.Lock() for _ in range(SHARDS))
 
     @property
     def backend_id(self) -> str:
@@ -93,8 +95,15 @@ class LocalFileSystemBackend:
 
     async def open(self, address: Digest) -> LocalObject:
         """Open an object's file; see the port."""
-        descriptor, size = await self._run("the object could not be opened", self._open, address)
-        return LocalObject(descriptor, size, self._threads)
+        opening = self._start(self._open, address)
+        try:
+            descriptor, size = await _finished(opening)
+        except OSError as error:
+            raise storage_error("the object could not be opened", error) from error
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_opened)  # nobody is left to take it
+            raise
+        return LocalObject(descriptor, size, self._readers)
 
     async def stat(self, address: Digest) -> StorageReceipt | None:
         """The place and size of an object's file, or None; see the port."""
@@ -115,13 +124,19 @@ class LocalFileSystemBackend:
 
     async def close(self) -> None:
         """Let running operations end, and give up the threads."""
+        self._closed = True
         await asyncio.to_thread(self._threads.shutdown)
 
     async def _run[**P, T](self, what: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*args, **kwargs))
+            return await _finished(self._start(function, *args, **kwargs))
         except OSError as error:
             raise storage_error(what, error) from error
+
+    def _start[**P, T](self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        if self._closed:
+            raise StorageError("the backend is closed")
+        return asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*args, **kwargs))
 
     # --- in a thread ------------------------------------------------------------------------------------------------
 
@@ -130,13 +145,14 @@ class LocalFileSystemBackend:
 
     def _put(self, address: Digest, staged: StagedFile, replace: bool) -> None:
         path = self._path(address)
-        if self._link_new(staged, path):
-            return
-        if not replace and self._size(address) == staged.size_bytes:
-            # Somebody's link, which may not be durable yet, is about to be acknowledged by us too (invariant 2).
-            sync_directory(path.parent)
-            return
-        self._replace(staged, path)
+        with self._publishing[address.value[0]]:
+            if self._link_new(staged, path):
+                return
+            if not replace and self._size(address) == staged.size_bytes:
+                # A link that may not be durable yet is about to be acknowledged by us too (invariant 2).
+                sync_directory(path.parent)
+                return
+            self._replace(staged, path)
 
     def _link_new(self, staged: StagedFile, path: Path) -> bool:
         """Publish under a name that is free; False if it is taken."""
@@ -164,7 +180,8 @@ class LocalFileSystemBackend:
 
     def _open(self, address: Digest) -> tuple[int, int]:
         try:
-            descriptor = os.open(self._path(address), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            # O_NONBLOCK: a FIFO in the place of an object must not hold the thread
+            descriptor = os.open(self._path(address), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             raise ObjectNotFoundError(f"no copy of {address} is stored") from None
         found = os.fstat(descriptor)
@@ -175,18 +192,22 @@ class LocalFileSystemBackend:
 
     def _size(self, address: Digest) -> int | None:
         try:
-            return self._path(address).lstat().st_size
+            found = self._path(address).lstat()
         except FileNotFoundError:
             return None
+        # What is not a file is no copy, whatever size it has.
+        return found.st_size if stat_module.S_ISREG(found.st_mode) else None
 
     def _delete(self, address: Digest) -> bool:
         path = self._path(address)
         try:
             path.unlink()
         except FileNotFoundError:
-            return False
-        sync_directory(path.parent)
-        return True
+            found = False
+        else:
+            found = True
+        sync_directory(path.parent)  # also when it is gone: an earlier call may have removed it and failed here
+        return found
 
     def _look(self) -> int:
         for directory in (self._objects, self._staging):
@@ -200,6 +221,22 @@ def _key(address: Digest) -> str:
     return f"{address.algorithm}/{address.hex[:2]}/{address.hex}"
 
 
+async def _finished[T](running: asyncio.Future[T]) -> T:
+    """The result of a call in a thread; a cancellation goes on only when the call has ended."""
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        if not running.cancelled():
+            running.exception()  # seen: nobody is left to be told
+        raise
+
+
+def _close_opened(opening: asyncio.Future[tuple[int, int]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        os.close(opening.result()[0])
+
+
 def link_staged(staged: StagedFile, target: Path) -> None:
     """Give a staged file its name. FileExistsError if that is taken."""
     if staged.path is None:
@@ -210,9 +247,8 @@ def link_staged(staged: StagedFile, target: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        # Without hard links a rename must do. What it may replace between the look and the rename is another upload
-        # of the same bytes: `put` for one address is excluded from `delete`, and two `put`s bring the same.
-        if target.exists():
+        # Without hard links a rename must do: nobody else publishes in the directory between the look and the rename.
+        if os.path.lexists(target):
             raise FileExistsError(error.errno, "taken", str(target)) from None
         staged.path.rename(target)
 

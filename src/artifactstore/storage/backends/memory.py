@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import ObjectNotFoundError
 from artifactstore.storage.durability import storage_error
 from artifactstore.storage.spi import BackendHealth, StagedFile, StorageReceipt
+
+_READ_BYTES = 1024 * 1024
 
 
 class MemoryObject:
@@ -55,9 +58,7 @@ class MemoryBackend:
         kept = self._objects.get(address)
         if replace or kept is None or len(kept) != staged.size_bytes:
             try:
-                with os.fdopen(os.dup(staged.fd), "rb") as file:
-                    file.seek(0)
-                    self._objects[address] = file.read()
+                self._objects[address] = await asyncio.to_thread(_content, staged)
             except OSError as error:
                 raise storage_error("the staged file could not be read", error) from error
         return StorageReceipt(self.backend_id, str(address), staged.size_bytes)
@@ -84,3 +85,10 @@ class MemoryBackend:
 
     async def close(self) -> None:
         """Nothing is held that others need."""
+
+
+def _content(staged: StagedFile) -> bytes:
+    content = bytearray()
+    while piece := os.pread(staged.fd, _READ_BYTES, len(content)):
+        content += piece
+    return bytes(content)
