@@ -18,11 +18,14 @@ from artifactstore.api.http import create_app
 from artifactstore.api.problems import problem
 from artifactstore.bootstrap import open_local
 from artifactstore.domain.errors import ConfigurationError
+from artifactstore.domain.names import MAX_PROVENANCE_BYTES
 from artifactstore.hashing import active_kernel
 from artifactstore.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+#: A header holds the largest provenance, and half of it as escapes.
+_MAX_FIELD_BYTES = 2 * MAX_PROVENANCE_BYTES
 #: How long a stopping server lets running transfers go on, in seconds.
 _GRACE = 10.0
 
@@ -62,6 +65,7 @@ class GatewayRunner(web.AppRunner):
         super().__init__(
             app,
             auto_decompress=False,  # an object is what its digest is of
+            max_field_size=_MAX_FIELD_BYTES,
             handle_signals=False,
             shutdown_timeout=_GRACE,
             **settings,
