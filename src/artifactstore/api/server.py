@@ -111,7 +111,7 @@ async def _serve(settings: Settings) -> None:
                 artifactstore.__version__,
                 active_kernel(),
                 settings.root,
-                ", ".join(f"http://{host}:{port}" for host, port in (address[:2] for address in runner.addresses)),
+                ", ".join(_url(*address[:2]) for address in runner.addresses),
             )
             await stop.wait()
             _log.info("stopping")
@@ -119,10 +119,14 @@ async def _serve(settings: Settings) -> None:
             await runner.cleanup()
 
 
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 async def _listen(runner: web.AppRunner, settings: Settings) -> None:
     try:
         await web.TCPSite(runner, settings.host, settings.port).start()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # a host that no name server could be asked for is a UnicodeError
         raise ConfigurationError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
+            f"cannot listen on {settings.host}:{settings.port}: {getattr(error, 'strerror', None) or error}"
         ) from error
