@@ -142,7 +142,7 @@ def _metadata(
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @with_target
 def get(target: Target, address: Address, output: Path | None, span: str | None, force: bool) -> None:
-    """Read the bytes at ADDRESS: a digest, NAMESPACE/NAME or an artifact's id.
+    """Read the bytes at ADDRESS, and check them.
 
     They are digested as they are written, and the digests compared; a file gets its name only after that. By default
     the file is named after the last segment of the artifact's name; a digest has none, so it needs -o. With -o - the
