@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from artifactstore import cli as command_line
-from tests.process import GatewayProcess
+from artifactstore.api.http import create_app
+from artifactstore.api.server import GatewayRunner
+from artifactstore.bootstrap import open_local
+from tests.conftest import settings_for
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[byte
             command_line.main()
         out, err = capfdbinary.readouterr()
         assert isinstance(leaving.value.code, int)
-        return Ran(leaving.value.code, out.decode(), err.decode())
+        return Ran(leaving.value.code, out.decode(errors="replace"), err.decode())
 
     return run
 
@@ -94,12 +101,49 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
+@dataclass(frozen=True)
+class Running:
+    """A gateway on a socket, in a thread of its own: the command line has an event loop for itself."""
+
+    url: str
+
+
+@contextlib.contextmanager
+def running_gateway(root: Path) -> Iterator[Running]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def wait_for[T](work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, loop).result(60)
+
+    held = contextlib.AsyncExitStack()
+
+    async def start() -> Running:
+        store = await held.enter_async_context(open_local(settings_for(root)))
+        runner = GatewayRunner(create_app(store), access_log=None)
+        await runner.setup()
+        held.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        return Running(f"http://{host}:{port}")
+
+    try:
+        yield wait_for(start())
+    finally:
+        wait_for(held.aclose())
+        wait_for(loop.shutdown_asyncgens())
+        wait_for(loop.shutdown_default_executor())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
 @pytest.fixture
-def gateway_process(root: Path) -> Iterator[GatewayProcess]:
+def running(root: Path) -> Iterator[Running]:
     """A gateway that holds `root`."""
-    running = GatewayProcess(root)
-    yield running
-    running.stop()
+    with running_gateway(root) as gateway:
+        yield gateway
 
 
 @pytest.fixture(params=["root", "server"])
@@ -107,5 +151,5 @@ def target(request: pytest.FixtureRequest, root: Path) -> list[str]:
     """What makes a command work on a root, or through a server."""
     if request.param == "root":
         return ["--root", str(root)]
-    running: GatewayProcess = request.getfixturevalue("gateway_process")
-    return ["--server", running.url]
+    gateway: Running = request.getfixturevalue("running")
+    return ["--server", gateway.url]

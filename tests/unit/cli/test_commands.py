@@ -11,8 +11,7 @@ import click
 import pytest
 
 from artifactstore.cli import commands
-from tests.process import GatewayProcess
-from tests.unit.cli.conftest import Cli
+from tests.unit.cli.conftest import Cli, Running
 
 DATA = b"what was generated\n" * 100
 SHA256 = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
@@ -147,9 +146,9 @@ def test_damage_is_shown_named_and_mended(cli: Cli, target: list[str], root: Pat
 
 
 def test_a_root_that_a_gateway_holds_is_read_and_not_written(
-    cli: Cli, gateway_process: GatewayProcess, root: Path, work: Path
+    cli: Cli, running: Running, root: Path, work: Path
 ) -> None:
-    (put,) = cli("put", "-", "--name", "default/a", "--server", gateway_process.url, "--json", stdin=DATA).documents
+    (put,) = cli("put", "-", "--name", "default/a", "--server", running.url, "--json", stdin=DATA).documents
     beside = ["--root", str(root)]
     for command in ("ls", "events", ("show", "default/a"), ("show", SHA256), ("show", put["id"], "--retrievals")):
         arguments = [command] if isinstance(command, str) else command

@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 from tests.unit.cli.conftest import Cli
@@ -42,6 +43,7 @@ def test_a_pipe_in_and_a_pipe_that_closes_early(root: Path) -> None:
 def on_a_terminal(*arguments: str) -> tuple[int, str]:
     """Run a command whose standard error is a terminal; its status and what the terminal was sent."""
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))  # a bar needs room
     process = subprocess.Popen([*ARTIFACTSTORE, *arguments], stderr=theirs, stdout=subprocess.DEVNULL)
     os.close(theirs)
     shown = b""
