@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import io
 import json
+import logging
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -60,35 +60,26 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in list(os.environ):
         if name.startswith("ARTIFACTSTORE_"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("ARTIFACTSTORE_LOG_LEVEL", "error")
     directory = tmp_path / "work"
     directory.mkdir()
     monkeypatch.chdir(directory)
     return directory
 
 
-def in_process(*arguments: object, stdin: bytes = b"") -> Ran:
-    """The same in a process of its own."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "artifactstore", *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "ARTIFACTSTORE_LOG_LEVEL": "error"},
-    )
-    return Ran(ran.returncode, ran.stdout.decode(), ran.stderr.decode())
-
-
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Cli:
     def run(*arguments: object, stdin: bytes = b"") -> Ran:
-        if arguments[:1] == ("serve",):  # it sets up logging for a whole process
-            return in_process(*arguments)
         capfdbinary.readouterr()
         monkeypatch.setattr(sys, "argv", ["artifactstore", *map(str, arguments)])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as leaving:
-            command_line.main()
+        handlers, level = list(logging.root.handlers), logging.root.level
+        try:
+            with pytest.raises(SystemExit) as leaving:
+                command_line.main()
+        finally:  # `serve` sets up logging for a whole process
+            logging.root.handlers[:] = handlers
+            logging.root.setLevel(level)
         out, err = capfdbinary.readouterr()
         assert isinstance(leaving.value.code, int)
         return Ran(leaving.value.code, out.decode(errors="replace"), err.decode())
