@@ -37,13 +37,8 @@ class _WriterConnection(sqlite3.Connection):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.isolation_level = None  # this code begins transactions itself
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=OFF",
-            f"journal_size_limit={_JOURNAL_BYTES}",
-        ):
-            self.execute(f"PRAGMA {pragma}").fetchall()
+        journal = f"journal_size_limit={_JOURNAL_BYTES}"
+        _configure(self, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=OFF", journal)
 
 
 class _ReaderConnection(sqlite3.Connection):
@@ -53,8 +48,16 @@ class _ReaderConnection(sqlite3.Connection):
         super().__init__(*arguments, **options)
         self.isolation_level = None
         self.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
-        for pragma in ("wal_autocheckpoint=0", "query_only=ON"):
-            self.execute(f"PRAGMA {pragma}").fetchall()
+        _configure(self, "wal_autocheckpoint=0", "query_only=ON")
+
+
+def _configure(connection: sqlite3.Connection, *pragmas: str) -> None:
+    try:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+    except BaseException:
+        connection.close()  # nobody else has it yet: a file that is no database fails here
+        raise
 
 
 def wal_precaution(version: str = sqlite3.sqlite_version) -> str | None:
