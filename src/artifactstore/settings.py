@@ -6,7 +6,8 @@ import ipaddress
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from artifactstore.domain.errors import ConfigurationError
@@ -17,13 +18,15 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 class Settings(BaseSettings):
     """Everything that can be set. Sizes are in bytes, times in seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="ARTIFACTSTORE_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="ARTIFACTSTORE_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     root: Path = Path("var")
     server: str | None = None  # what commands talk to instead of a root
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
-    workers: int = Field(default=1, ge=1, le=1)
+    workers: int = Field(default=1, ge=1)
     insecure: bool = False
     max_object_bytes: int | None = Field(default=None, ge=0)
     floor_bytes: int = Field(default=64 * 2**20, ge=0)
@@ -41,6 +44,20 @@ class Settings(BaseSettings):
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"]) or "settings"
             raise ConfigurationError(f"{name.upper()}: {first['msg']}") from None
+        except UnicodeDecodeError:
+            raise ConfigurationError("the file .env is not UTF-8") from None
+
+    @field_validator("host")
+    @classmethod
+    def _without_brackets(cls, host: str) -> str:
+        return host.removeprefix("[").removesuffix("]")  # as addresses of IPv6 are written in URLs
+
+    @field_validator("workers")
+    @classmethod
+    def _one_worker(cls, workers: int) -> int:
+        if workers > 1:
+            raise PydanticCustomError("workers", "this version serves with one process; say 1, or leave it out")
+        return workers
 
     def refuse_exposure(self) -> None:
         """Listening on anything but loopback, without tokens, needs the operator's word for it."""
@@ -53,6 +70,6 @@ class Settings(BaseSettings):
 
 def _is_loopback(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"

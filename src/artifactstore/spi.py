@@ -5,20 +5,19 @@ Sources of bytes are `bytes`, a path, or any asynchronous iterable of buffers. A
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 from uuid import UUID
 
+from artifactstore.dataplane.sources import Source
 from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectState, Retrievals
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
+from artifactstore.domain.documents import identity_document, parse_identity
 from artifactstore.domain.names import DEFAULT_NAMESPACE
 from artifactstore.domain.ranges import ByteRange
 
-type Buffer = bytes | bytearray | memoryview
-type Source = bytes | Path | AsyncIterable[Buffer]
 type Condition = frozenset[Digest] | Literal["*"] | None
 
 
@@ -41,6 +40,30 @@ class Verification:
     actual_blake3: Digest | None
     actual_sha256: Digest | None
     actual_size_bytes: int | None
+
+    def document(self) -> dict[str, Any]:
+        """The outcome as JSON shows it."""
+        return {
+            "verified": self.verified,
+            "reason": self.reason,
+            **identity_document(self.expected),
+            "actual_blake3": None if self.actual_blake3 is None else str(self.actual_blake3),
+            "actual_sha256": None if self.actual_sha256 is None else str(self.actual_sha256),
+            "actual_size_bytes": self.actual_size_bytes,
+        }
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> Self:
+        """The inverse of `document`."""
+        blake3, sha256 = document["actual_blake3"], document["actual_sha256"]
+        return cls(
+            document["verified"],
+            document["reason"],
+            parse_identity(document),
+            None if blake3 is None else Digest.parse(blake3),
+            None if sha256 is None else Digest.parse(sha256),
+            document["actual_size_bytes"],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +92,11 @@ class Event:
     def document(self) -> dict[str, Any]:
         """The entry as JSON shows it."""
         return {**asdict(self), "id": str(self.id)}
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> Self:
+        """The inverse of `document`."""
+        return cls(**{**document, "id": UUID(document["id"])})
 
 
 @runtime_checkable
@@ -111,7 +139,13 @@ class ArtifactStore(Protocol):
         size_hint: int | None = None,
         primary_algorithm: Algorithm = Algorithm.BLAKE3,
     ) -> StoredObject:
-        """Store bytes durably. Each of `expected` must be a digest of them: else DigestMismatchError."""
+        """Store bytes durably. Each of `expected` must be a digest of them: else DigestMismatchError.
+
+        `size_hint`: how many bytes will come, where that is known; too few are IncompleteBodyError, too many
+        InvalidInputError. ObjectTooLargeError, StorageFullError. Whatever the source raises goes on to the caller.
+        After any error nothing is stored. `primary_algorithm` is for a local root to choose: InvalidInputError for
+        another than BLAKE3 through a server.
+        """
         ...
 
     async def put_file(
@@ -128,12 +162,13 @@ class ArtifactStore(Protocol):
     ) -> tuple[Artifact, bool]:
         """Store bytes durably as the next version of a name. True: the object is new to the registry, too.
 
-        PreconditionFailedError: `create_only` and the name has a live version, or `if_match` lacks its digest.
+        PreconditionFailedError: `create_only` and the name has a live version, or `if_match` lacks its BLAKE3 digest.
+        InvalidNameError; InvalidMetadataError, whose `field` is the metadata's. The rest is as for `put_object`.
         """
         ...
 
     async def object(self, digest: Digest) -> StoredObject:
-        """An object by either digest; ObjectNotFoundError. Its `created` is False."""
+        """An object by either digest, a damaged one too; ObjectNotFoundError. Its `created` is False."""
         ...
 
     async def file(self, namespace: str, name: str) -> Artifact:
@@ -153,19 +188,29 @@ class ArtifactStore(Protocol):
         limit: int = 100,
         cursor: str | None = None,
     ) -> ArtifactPage:
-        """A page of artifacts in the order of namespace, name, version; without those of tombstoned names."""
+        """A page of artifacts in the order of namespace, name, version; without those of tombstoned names.
+
+        InvalidNameError; InvalidQueryError: `limit` is not from 1 to 1,000, or the cursor is not one of this search.
+        """
         ...
 
     async def open_object(self, digest: Digest, byte_range: ByteRange | None = None) -> Content:
-        """The bytes of an object; ObjectNotFoundError, ObjectDamagedError."""
+        """The bytes of an object, or a range of them.
+
+        ObjectNotFoundError; ObjectDamagedError; InvalidInputError: the range does not lie within the object.
+        """
         ...
 
     async def open_file(self, namespace: str, name: str, byte_range: ByteRange | None = None) -> Content:
-        """The bytes of a name's latest version."""
+        """The bytes of a name's latest version; ArtifactNotFoundError, and as for `open_object`."""
+        ...
+
+    async def open_artifact(self, artifact_id: UUID, byte_range: ByteRange | None = None) -> Content:
+        """The bytes of one version; ArtifactNotFoundError, also when it is deleted, and as for `open_object`."""
         ...
 
     async def verify_object(self, digest: Digest) -> Verification:
-        """Re-read an object and digest it again; what is found to be damaged is recorded."""
+        """Re-read an object and digest it again; what is found to be damaged is recorded. ObjectNotFoundError."""
         ...
 
     async def delete_object(self, digest: Digest) -> None:
@@ -173,15 +218,18 @@ class ArtifactStore(Protocol):
         ...
 
     async def delete_file(self, namespace: str, name: str, *, if_match: Condition = None) -> None:
-        """Tombstone a name: its versions no longer refer to their objects. ArtifactNotFoundError."""
+        """Tombstone a name: its versions no longer refer to their objects.
+
+        ArtifactNotFoundError; PreconditionFailedError: `if_match` lacks the latest version's BLAKE3 digest.
+        """
         ...
 
     async def events(self, *, after: int = 0, limit: int = 100) -> tuple[Event, ...]:
-        """The log in order, from the event after `after`."""
+        """The log in order, from the event after `after`. InvalidQueryError: `limit` is not from 1 to 1,000."""
         ...
 
     async def retrievals(self, artifact_id: UUID) -> tuple[Retrievals, ...]:
-        """Who read an artifact, summed by actor and minute."""
+        """Who read an artifact, summed by actor and minute; ArtifactNotFoundError."""
         ...
 
     async def close(self) -> None:

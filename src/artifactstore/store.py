@@ -23,7 +23,7 @@ from uuid import UUID
 
 from artifactstore.audit.retrievals import RetrievalRecorder
 from artifactstore.dataplane.exclusion import ObjectLocks, uninterrupted
-from artifactstore.dataplane.sources import Source, stream_of
+from artifactstore.dataplane.sources import Source, stream_of, wrong_length
 from artifactstore.dataplane.spi import (
     Buffer,
     DataPlane,
@@ -40,6 +40,7 @@ from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
 from artifactstore.domain.errors import (
     ArtifactNotFoundError,
     DigestMismatchError,
+    InvalidQueryError,
     ObjectDamagedError,
     ObjectNotFoundError,
     ObjectTooLargeError,
@@ -47,7 +48,7 @@ from artifactstore.domain.errors import (
     StorageError,
 )
 from artifactstore.domain.ranges import ByteRange
-from artifactstore.registry.queries import ArtifactQuery
+from artifactstore.registry.queries import MAX_PAGE, ArtifactQuery
 from artifactstore.registry.registry import Registry
 from artifactstore.spi import ArtifactPage, Condition, Event, StoredObject, Verification
 from artifactstore.storage.spi import BackendHealth
@@ -208,14 +209,18 @@ class Store:
                 await held.enter_async_context(self._locks.hold(identity.blake3.value))
                 return _verdict(await self.registry.object(identity.blake3))
 
-            yield await self._dataplane.ingest_stream(self._limited(stream), hints, gate=gate)
+            yield await self._dataplane.ingest_stream(self._limited(stream, hints.size_hint), hints, gate=gate)
 
-    async def _limited(self, stream: AsyncIterable[Buffer]) -> AsyncIterator[Buffer]:
+    async def _limited(self, stream: AsyncIterable[Buffer], announced: int | None) -> AsyncIterator[Buffer]:
         received = 0
         async for buffer in stream:
             received += len(buffer)
             self.check_size(received)
+            if announced is not None and received > announced:
+                raise wrong_length(received, announced)
             yield buffer
+        if announced is not None and received < announced:
+            raise wrong_length(received, announced)
 
     # --- facts ------------------------------------------------------------------------------------------------------
 
@@ -257,12 +262,7 @@ class Store:
         cursor: str | None = None,
     ) -> ArtifactPage:
         """A page of artifacts in the order of namespace, name, version."""
-        if namespace is not None:
-            names.check_namespace(namespace)
-        if name is not None:
-            names.check_name(name)
-        if name_prefix is not None:
-            names.check_name_prefix(name_prefix)
+        names.check_search(namespace, name, name_prefix)
         page = await self.registry.artifacts(
             ArtifactQuery(namespace=namespace, name=name, name_prefix=name_prefix, limit=limit, cursor=cursor)
         )
@@ -270,6 +270,10 @@ class Store:
 
     async def events(self, *, after: int = 0, limit: int = 100) -> tuple[Event, ...]:
         """The log in order, from the event after `after`."""
+        if not 1 <= limit <= MAX_PAGE:
+            raise InvalidQueryError(f"limit is a whole number from 1 to {MAX_PAGE}", field="limit")
+        if not 0 <= after < 2**53:
+            raise InvalidQueryError(f"after is a whole number from 0 to {2**53 - 1}", field="after")
         recorded = await self.registry.events(after, limit)
         return tuple(
             Event(
@@ -346,15 +350,29 @@ class Store:
         artifact = await self.file(namespace, name)
         return await self.open_record(await self.record(artifact.identity.blake3), byte_range, artifact_id=artifact.id)
 
+    async def open_artifact(self, artifact_id: UUID, byte_range: ByteRange | None = None) -> LocalContent:
+        """The bytes of one version; ArtifactNotFoundError when it is deleted, too."""
+        artifact = await self.live_artifact(artifact_id)
+        return await self.open_record(await self.record(artifact.identity.blake3), byte_range, artifact_id=artifact.id)
+
+    async def live_artifact(self, artifact_id: UUID) -> Artifact:
+        """One artifact by its id, whose content may be read; ArtifactNotFoundError when it is deleted, too."""
+        artifact = await self.artifact(artifact_id)
+        if artifact.deleted:
+            raise ArtifactNotFoundError(f"the artifact {artifact_id} is deleted")
+        return artifact
+
     async def open_record(
         self, record: ObjectRecord, byte_range: ByteRange | None = None, *, artifact_id: UUID | None = None
     ) -> LocalContent:
         """The bytes of an object whose record is at hand, read through `artifact_id` or by digest.
 
         ObjectDamagedError: it is marked damaged, or its copy turns out to be missing or of another size, which is then
-        recorded. ObjectNotFoundError: it was deleted since the record was read.
+        recorded. ObjectNotFoundError: it was deleted since the record was read. InvalidInputError: the range.
         """
         refuse_damaged(record)
+        if byte_range is not None:
+            byte_range.check_within(record.identity.size_bytes)
         try:
             served = await self._dataplane.serve_object(record.address, byte_range)
         except ObjectNotFoundError:

@@ -18,13 +18,48 @@ def test_flags_win_over_variables_and_those_over_the_file(tmp_path: Path, monkey
     assert Settings.load(port=1003, host=None).port == 1003
 
 
+def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("PORT", "SERVER", "MAX_OBJECT_BYTES"):
+        monkeypatch.setenv(f"ARTIFACTSTORE_{name}", "")
+    settings = Settings.load()
+    assert (settings.port, settings.server, settings.max_object_bytes) == (8000, None, None)
+
+
+def test_a_file_that_is_not_text_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_bytes(b"ARTIFACTSTORE_HOST=\xff\n")
+    with pytest.raises(ConfigurationError, match=r"\.env"):
+        Settings.load()
+
+
+@pytest.mark.parametrize("where", ["flag", "variable", "file"])
 @pytest.mark.parametrize(
     ("name", "value"),
     [("port", "65536"), ("port", "x"), ("workers", "2"), ("log_level", "loud"), ("body_timeout", "0")],
 )
-def test_a_bad_setting_is_named(name: str, value: str) -> None:
-    with pytest.raises(ConfigurationError, match=name.upper()):
-        Settings.load(**{name: value})
+def test_a_bad_setting_is_named_in_one_line(
+    name: str, value: str, where: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags = {}
+    if where == "flag":
+        flags = {name: value}
+    elif where == "variable":
+        monkeypatch.setenv(f"ARTIFACTSTORE_{name.upper()}", value)
+    else:
+        (tmp_path / ".env").write_text(f"ARTIFACTSTORE_{name.upper()}={value}\n")
+    with pytest.raises(ConfigurationError, match=name.upper()) as caught:
+        Settings.load(**flags)
+    assert "\n" not in str(caught.value)
+
+
+def test_more_than_one_worker_is_refused_clearly() -> None:
+    assert Settings.load(workers=1).workers == 1
+    with pytest.raises(ConfigurationError, match="serves with one process"):
+        Settings.load(workers=2)
+    with pytest.raises(ConfigurationError, match="WORKERS"):
+        Settings.load(workers=0)
 
 
 def test_every_variable_of_the_example_file_exists() -> None:
@@ -38,13 +73,15 @@ def test_every_variable_of_the_example_file_exists() -> None:
     assert names - known == {"ARTIFACTSTORE_KERNEL"}  # the kernel reads its own
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "[::]", "192.0.2.1", "fe80::1", "example.org", "localhost.example.org"]
+)
 def test_exposure_needs_a_word(host: str) -> None:
     with pytest.raises(ConfigurationError, match="--insecure"):
         Settings.load(host=host).refuse_exposure()
     Settings.load(host=host, insecure=True).refuse_exposure()
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "::ffff:127.0.0.1", "localhost"])
 def test_loopback_needs_none(host: str) -> None:
     Settings.load(host=host).refuse_exposure()

@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from artifactstore.api import files, queries
 from artifactstore.api.keys import store_of
 from artifactstore.domain.documents import artifact_document, retrievals_document
-from artifactstore.domain.errors import ArtifactNotFoundError, InvalidInputError
+from artifactstore.domain.errors import InvalidInputError
 
 _SEARCH = ("namespace", "name", "name_prefix", "limit", "cursor")
 
@@ -50,9 +50,7 @@ async def get(request: web.Request) -> web.Response:
 
 async def content(request: web.Request) -> web.StreamResponse:
     """The bytes of one version."""
-    artifact = await store_of(request).artifact(_artifact_id(request))
-    if artifact.deleted:
-        raise ArtifactNotFoundError(f"the artifact {artifact.id} is deleted")
+    artifact = await store_of(request).live_artifact(_artifact_id(request))
     return await files.send_artifact(request, artifact)
 
 

@@ -24,9 +24,21 @@ def _metadata(request: web.Request) -> ArtifactMetadata:
         kind=headers.get("Artifact-Kind"),
         media_type=headers.get(hdrs.CONTENT_TYPE, names.DEFAULT_MEDIA_TYPE),
         labels=names.check_labels(_label(value) for value in headers.getall("Artifact-Label", ())),
-        provenance=headers.get("Artifact-Provenance"),
+        provenance=_provenance(headers.get("Artifact-Provenance")),
         retention=headers.get("Artifact-Retention"),
     ).checked()
+
+
+def _provenance(value: str | None) -> str | None:
+    """As it is; one that begins with an escape is percent-encoded whole, as text with line breaks must be."""
+    if value is None or not value.startswith("%"):
+        return value
+    try:
+        return unquote_to_bytes(value.encode("utf-8", "surrogateescape")).decode()
+    except UnicodeDecodeError:
+        raise InvalidMetadataError(
+            "an Artifact-Provenance is UTF-8 after percent-decoding", field="Artifact-Provenance"
+        ) from None
 
 
 def _label(value: str) -> tuple[str, str]:

@@ -7,9 +7,11 @@ from aiohttp import hdrs, web
 from artifactstore.api import content, uploads
 from artifactstore.api.conditional import entity_tag
 from artifactstore.api.keys import store_of
+from artifactstore.api.problems import problem_of
 from artifactstore.domain import names
 from artifactstore.domain.digest import Digest
-from artifactstore.domain.errors import DigestMismatchError
+from artifactstore.domain.documents import identity_document
+from artifactstore.domain.errors import DigestMismatchError, ObjectDamagedError
 from artifactstore.spi import StoredObject
 
 _NAMESPACE = "Artifact-Namespace"
@@ -76,24 +78,16 @@ async def _store(request: web.Request, expected: list[Digest]) -> web.Response:
 async def get(request: web.Request) -> web.StreamResponse:
     """The content, or its headers."""
     record = await store_of(request).record(_digest(request))
-    return await content.send(request, content.Representation(record))
+    try:
+        return await content.send(request, content.Representation(record))
+    except ObjectDamagedError as error:
+        return problem_of(error, **identity_document(record.identity))
 
 
 async def verify(request: web.Request) -> web.Response:
     """Re-read the stored copy and digest it again."""
     outcome = await store_of(request).verify_object(_digest(request))
-    return web.json_response(
-        {
-            "verified": outcome.verified,
-            "reason": outcome.reason,
-            "blake3": str(outcome.expected.blake3),
-            "sha256": str(outcome.expected.sha256),
-            "size_bytes": outcome.expected.size_bytes,
-            "actual_blake3": None if outcome.actual_blake3 is None else str(outcome.actual_blake3),
-            "actual_sha256": None if outcome.actual_sha256 is None else str(outcome.actual_sha256),
-            "actual_size_bytes": outcome.actual_size_bytes,
-        }
-    )
+    return web.json_response(outcome.document())
 
 
 async def delete(request: web.Request) -> web.Response:

@@ -31,25 +31,26 @@ STATUS: dict[type[errors.ArtifactStoreError], HTTPStatus] = {
 }
 
 
-def problem(status: int, code: str, detail: str, *, field: str | None = None) -> web.Response:
+def problem(status: int, code: str, detail: str, *, field: str | None = None, **facts: object) -> web.Response:
     """A problem document. `code` is stable; `detail` says what to do; `field` names what is at fault."""
     document: dict[str, object] = {
         "type": TYPE_PREFIX + code,
         "title": HTTPStatus(status).phrase,
         "status": int(status),
         "detail": detail,
+        **facts,
     }
     if field is not None:
         document["field"] = field
     return web.Response(status=status, body=json.dumps(document, ensure_ascii=False).encode(), content_type=MEDIA_TYPE)
 
 
-def problem_of(error: errors.ArtifactStoreError) -> web.Response:
-    """The problem document of an error of the domain."""
+def problem_of(error: errors.ArtifactStoreError, **facts: object) -> web.Response:
+    """The problem document of an error of the domain, and what else there is to tell."""
     status = next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
     if status is HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("%s: %s", error.code, error.detail)
-    return problem(status, error.code, error.detail, field=getattr(error, "field", None))
+    return problem(status, error.code, error.detail, field=getattr(error, "field", None), **facts)
 
 
 def problem_of_refusal(refusal: web.HTTPException) -> web.Response:

@@ -24,10 +24,10 @@ from artifactstore.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+#: A header holds the largest provenance, and half of it as escapes.
+_MAX_FIELD_BYTES = 2 * MAX_PROVENANCE_BYTES
 #: How long a stopping server lets running transfers go on, in seconds.
 _GRACE = 10.0
-#: One header field, in bytes: provenance is the longest that is taken.
-_MAX_FIELD_BYTES = MAX_PROVENANCE_BYTES + 1024
 
 
 class GatewayRequestHandler(RequestHandler):
@@ -112,7 +112,7 @@ async def _serve(settings: Settings) -> None:
                 artifactstore.__version__,
                 active_kernel(),
                 settings.root,
-                ", ".join(f"http://{host}:{port}" for host, port in (address[:2] for address in runner.addresses)),
+                ", ".join(_url(*address[:2]) for address in runner.addresses),
             )
             await stop.wait()
             _log.info("stopping")
@@ -120,10 +120,14 @@ async def _serve(settings: Settings) -> None:
             await runner.cleanup()
 
 
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 async def _listen(runner: web.AppRunner, settings: Settings) -> None:
     try:
         await web.TCPSite(runner, settings.host, settings.port).start()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # a host that no name server could be asked for is a UnicodeError
         raise ConfigurationError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
+            f"cannot listen on {settings.host}:{settings.port}: {getattr(error, 'strerror', None) or error}"
         ) from error

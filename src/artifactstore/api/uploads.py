@@ -14,6 +14,7 @@ from artifactstore.api.conditional import digests_of, parse_tags
 from artifactstore.api.digest_fields import announced_digests
 from artifactstore.api.keys import BODY_TIMEOUT, store_of
 from artifactstore.domain.digest import Digest
+from artifactstore.domain.documents import identity_document
 from artifactstore.domain.errors import IncompleteBodyError, UnsupportedEncodingError
 from artifactstore.spi import Condition, StoredObject
 
@@ -74,12 +75,7 @@ def preconditions(request: web.Request) -> tuple[bool, Condition]:
 
 def upload_answer(stored: StoredObject) -> dict[str, object]:
     """The part of an upload's answer that every upload has."""
-    return {
-        "blake3": str(stored.identity.blake3),
-        "sha256": str(stored.identity.sha256),
-        "size_bytes": stored.identity.size_bytes,
-        "created": stored.created,
-    }
+    return {**identity_document(stored.identity), "created": stored.created}
 
 
 async def expect(request: web.Request) -> web.StreamResponse | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -15,7 +16,11 @@ from artifactstore.domain.errors import ArtifactStoreError
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(artifactstore.__version__, prog_name="artifactstore")
 def commands() -> None:
-    """Store, find, read and check generated outputs, in a local root or through a server."""
+    """Store, find, read and check generated outputs, in a local root or through a server.
+
+    A command works on the directory that --root names (default ./var), or through the gateway that --server names. An
+    ADDRESS is blake3:HEX or sha256:HEX, NAMESPACE/NAME, or an artifact's id.
+    """
 
 
 for command in (
@@ -34,13 +39,18 @@ for command in (
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names are Unicode, whatever the terminal can show
     try:
         status = commands.main(standalone_mode=False)
     except click.exceptions.Exit as leaving:
         status = leaving.exit_code
-    except click.UsageError as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         status = 2
+    except click.UsageError as error:
+        where = "artifactstore" if error.ctx is None else error.ctx.command_path
+        status = _failed(f"{error.format_message()} ({where} --help says more)", 2)
     except click.Abort:
         status = _failed("interrupted", 130)
     except KeyboardInterrupt:

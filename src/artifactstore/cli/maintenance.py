@@ -10,16 +10,20 @@ from artifactstore.cli.target import Target, with_target
 
 
 @click.command()
-@click.option("--verify", "only_verify", is_flag=True, help="Compare with the live views and change nothing.")
+@click.option("--verify", "only_verify", is_flag=True, help="Compare only; change nothing.")
 @with_target
 def rebuild(target: Target, only_verify: bool) -> None:
-    """Fold the views anew from the log."""
+    """Fold the views anew from the event log, and replace them.
+
+    With --verify, they are folded beside the live ones and compared, also while a gateway runs: nothing is changed, and
+    the first difference is named, with exit status 1.
+    """
     settings = target.local("rebuild")
 
     async def work() -> None:
         from artifactstore.bootstrap import open_local
 
-        async with open_local(settings) as store:
+        async with open_local(settings, read_only=only_verify) as store:
             with bar(await store.registry.head(), "events", quiet=target.as_json, unit="") as shown:
 
                 def progress(done: int, total: int) -> None:

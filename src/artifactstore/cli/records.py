@@ -11,10 +11,10 @@ import click
 from artifactstore.cli.addresses import ADDRESS, Address
 from artifactstore.cli.target import Target, with_target
 from artifactstore.domain.digest import Digest
-from artifactstore.domain.documents import artifact_document, retrievals_document
+from artifactstore.domain.documents import artifact_document, identity_document, retrievals_document
 
 if TYPE_CHECKING:
-    from artifactstore.spi import ArtifactStore, Verification
+    from artifactstore.spi import ArtifactStore
 
 _PAGE = 500
 
@@ -24,7 +24,10 @@ _PAGE = 500
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after so many.")
 @with_target
 def ls(target: Target, where: str | None, limit: int | None) -> None:
-    """List artifacts: version, size, digest and name of each."""
+    """List artifacts in the order of namespace, name, version.
+
+    Of each: its version, size in bytes, the beginning of its BLAKE3 digest, when it was stored, its name.
+    """
     namespace, _, prefix = (where or "").partition("/")
 
     async def work(store: ArtifactStore) -> None:
@@ -49,21 +52,16 @@ def ls(target: Target, where: str | None, limit: int | None) -> None:
 
 @click.command()
 @click.argument("address", type=ADDRESS)
-@click.option("--retrievals", is_flag=True, help="Who read it, too.")
+@click.option("--retrievals", is_flag=True, help="Show who read the artifact, too.")
 @with_target
 def show(target: Target, address: Address, retrievals: bool) -> None:
-    """Show the record of an artifact or an object."""
+    """Show the record of an artifact, or of an object by its digest."""
 
     async def work(store: ArtifactStore) -> dict[str, object]:
         if isinstance(address, Digest):
             stored = await store.object(address)
             identity = stored.identity
-            return {
-                "blake3": str(identity.blake3),
-                "sha256": str(identity.sha256),
-                "size_bytes": identity.size_bytes,
-                "state": str(stored.state),
-            }
+            return {**identity_document(identity), "state": str(stored.state)}
         artifact = await (store.artifact(address) if isinstance(address, UUID) else store.file(*address))
         document = artifact_document(artifact)
         if retrievals:
@@ -71,7 +69,8 @@ def show(target: Target, address: Address, retrievals: bool) -> None:
         return document
 
     document = target.run(work, read_only=True)
-    target.print(document, "\n".join(f"{name:<12} {_plain(value)}" for name, value in document.items()))
+    shown = {name: value for name, value in document.items() if name != "provenance_text"}
+    target.print(document, "\n".join(f"{name:<12} {_plain(value)}" for name, value in shown.items()))
 
 
 @click.command()
@@ -86,9 +85,8 @@ def verify(target: Target, addresses: tuple[Address, ...]) -> None:
             found = await store.verify_object(await _object_of(store, address))
             sound = sound and found.verified
             blake3 = found.expected.blake3
-            target.print(
-                _verification(found), f"ok {blake3}" if found.verified else f"DAMAGED {blake3}: {found.reason}"
-            )
+            text = f"ok {blake3}" if found.verified else f"DAMAGED {blake3}: {found.reason}"
+            target.print(found.document(), text)
         return sound
 
     if not target.run(work):
@@ -119,7 +117,7 @@ def rm(target: Target, address: Address) -> None:
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after so many.")
 @with_target
 def events(target: Target, after: int, limit: int | None) -> None:
-    """Print the log in order."""
+    """Print the event log in order."""
 
     async def work(store: ArtifactStore) -> None:
         position, left = after, limit
@@ -142,10 +140,6 @@ async def _object_of(store: ArtifactStore, address: Address) -> Digest:
         return address
     artifact = await (store.artifact(address) if isinstance(address, UUID) else store.file(*address))
     return artifact.identity.blake3
-
-
-def _verification(found: Verification) -> dict[str, object]:
-    return {"blake3": str(found.expected.blake3), "verified": found.verified, "reason": found.reason}
 
 
 def _plain(value: object) -> str:

@@ -14,11 +14,14 @@ from artifactstore.settings import Settings
 @click.option("--host", help="Where to listen (default 127.0.0.1).")
 @click.option("--port", type=int, help="Where to listen (default 8000; 0 takes a free one).")
 @click.option("--root", type=click.Path(path_type=Path, file_okay=False), help="The root directory (default ./var).")
-@click.option("--workers", type=int, help="Processes; this version has one.")
+@click.option("--workers", type=int, help="Processes that serve; this version has one.")
 @click.option("--insecure", is_flag=True, default=None, help="Listen on anything, though there are no tokens.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="How much to log.")
 def serve(**flags: Any) -> None:
-    """Run the gateway until it is told to stop."""
+    """Run the gateway on a root until it is told to stop.
+
+    It makes an empty root and migrates an older one. SIGINT and SIGTERM let running transfers end, for ten seconds.
+    """
     from artifactstore.api import server
 
     server.serve(Settings.load(**flags))

@@ -59,7 +59,7 @@ class Target:
 
     def print(self, document: object, text: str) -> None:
         """Print one answer: the document as one line of JSON with `--json`, else the text."""
-        click.echo(json.dumps(document, ensure_ascii=False) if self.as_json else text)
+        click.echo(json.dumps(document) if self.as_json else text)  # ASCII: whatever reads it, reads it
 
 
 def with_target(command: Callable[..., None]) -> Callable[..., None]:
@@ -77,9 +77,13 @@ def with_target(command: Callable[..., None]) -> Callable[..., None]:
     run.__doc__ = command.__doc__
     run.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]  # where click keeps them
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
-        click.option("--server", metavar="URL", help="Work through this server."),
-        click.option("--root", type=click.Path(path_type=Path, file_okay=False), help="Work on this root directory."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON, one document a line."),
+        click.option("--server", metavar="URL", help="Work through the gateway at this address."),
+        click.option(
+            "--root",
+            type=click.Path(path_type=Path, file_okay=False),
+            help="Work on this root directory (default ./var).",
+        ),
     ):
         run = option(run)
     return run

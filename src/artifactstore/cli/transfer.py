@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 import os
 import secrets
+import stat
 import sys
 from collections.abc import AsyncIterable
 from pathlib import Path
@@ -19,8 +20,8 @@ from artifactstore.cli.target import Target, with_target
 from artifactstore.domain import names
 from artifactstore.domain.artifact import ArtifactMetadata
 from artifactstore.domain.digest import Digest
-from artifactstore.domain.documents import artifact_document
-from artifactstore.domain.errors import ArtifactNotFoundError, DigestMismatchError
+from artifactstore.domain.documents import artifact_document, identity_document
+from artifactstore.domain.errors import DigestMismatchError
 from artifactstore.domain.ranges import ByteRange
 
 if TYPE_CHECKING:
@@ -35,9 +36,15 @@ if TYPE_CHECKING:
 @click.option("--label", "labels", metavar="KEY=VALUE", multiple=True, help="A label; may be repeated.")
 @click.option("--media-type", help="Its media type (default: guessed from the file's name).")
 @click.option("--retention", help="The name of a retention class.")
-@click.option("--provenance", metavar="JSON|@FILE|DIGEST", help="Where it comes from.")
-@click.option("--expect", "expected", type=DIGEST, multiple=True, help="A digest that the bytes must have.")
-@click.option("--create-only", is_flag=True, help="Fail if the name has a version.")
+@click.option(
+    "--provenance",
+    metavar="JSON|@FILE|DIGEST",
+    help="Where it comes from: a JSON object, as text or in a file, or a digest.",
+)
+@click.option(
+    "--expect", "expected", type=DIGEST, multiple=True, help="A digest that the bytes must have; may be repeated."
+)
+@click.option("--create-only", is_flag=True, help="Fail if the name is there already.")
 @with_target
 def put(
     target: Target,
@@ -50,7 +57,11 @@ def put(
     create_only: bool,
     **described: str | None,
 ) -> None:
-    """Store FILE (or standard input, -)."""
+    """Store FILE, or standard input when FILE is -.
+
+    With --name it becomes the next version of that name, with the metadata that is given; without, it is bytes that are
+    addressed by their digests. It is stored durably when its digest is printed.
+    """
     if name is not None and not isinstance(name, tuple):
         raise click.UsageError("--name is written NAMESPACE/NAME")
     if name is not None and namespace is not None:
@@ -63,7 +74,7 @@ def put(
         from artifactstore.dataplane.sources import read_file
 
         with _opened(file) as source:
-            size = os.fstat(source.fileno()).st_size if file.is_file() else None
+            size = _size(source) if str(file) != "-" else None
             with bar(size, file.name, quiet=target.as_json) as shown:
                 stream = counted(read_file(source), shown)
                 if name is None:
@@ -76,7 +87,7 @@ def put(
                         *name, stream, metadata=metadata, expected=expected, size_hint=size, create_only=create_only
                     )
                     identity, document = artifact.identity, artifact_document(artifact)
-        known = {"blake3": str(identity.blake3), "sha256": str(identity.sha256), "size_bytes": identity.size_bytes}
+        known = identity_document(identity)
         what = "" if name is None else f"  {name[0]}/{name[1]} version {document['version']}"
         target.print({**known, **document, "created": created}, f"{identity.blake3}  {identity.size_bytes}{what}")
 
@@ -85,6 +96,12 @@ def put(
 
 def _opened(file: Path) -> BinaryIO:
     return sys.stdin.buffer if str(file) == "-" else file.open("rb", buffering=0)
+
+
+def _size(source: BinaryIO) -> int | None:
+    """How many bytes will come, where the file knows: a pipe does not, and a file of /proc says 0."""
+    status = os.fstat(source.fileno())
+    return status.st_size or None if stat.S_ISREG(status.st_mode) else None
 
 
 def _metadata(
@@ -100,7 +117,10 @@ def _metadata(
     if not all(equals for _, equals, _ in pairs):
         raise click.UsageError("a label is written KEY=VALUE")
     if provenance is not None and provenance.startswith("@"):
-        provenance = Path(provenance[1:]).read_text(encoding="utf-8")
+        try:
+            provenance = Path(provenance[1:]).read_bytes().decode()
+        except UnicodeDecodeError:
+            raise click.ClickException(f"{provenance[1:]} is not UTF-8") from None
     return ArtifactMetadata(
         kind=kind,
         media_type=media_type or mimetypes.guess_type(file.name)[0] or names.DEFAULT_MEDIA_TYPE,
@@ -113,27 +133,32 @@ def _metadata(
 @click.command()
 @click.argument("address", type=ADDRESS)
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), help="Where to write."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="The file to write, or - for standard output.",
 )
 @click.option("--range", "span", metavar="FIRST-LAST", help="Only these bytes, counted from 0.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @with_target
 def get(target: Target, address: Address, output: Path | None, span: str | None, force: bool) -> None:
-    """Read the bytes at ADDRESS: a digest, NAMESPACE/NAME or an artifact's id.
+    """Read the bytes at ADDRESS, and check them.
 
     They are digested as they are written, and the digests compared; a file gets its name only after that. By default
-    the file is named after the last segment of the artifact's name; a digest has none, so it needs -o.
+    the file is named after the last segment of the artifact's name; a digest has none, so it needs -o. With -o - the
+    bytes go to standard output.
     """
     byte_range = None if span is None else _span(span)
 
     async def work(store: ArtifactStore) -> None:
         path = output or await _default_output(store, address)
-        if str(path) != "-" and path.exists() and not force:
+        standard_output = str(output) == "-"
+        if not standard_output and path.is_file() and not force:
             raise click.ClickException(f"{path} is there already; --force replaces it")
         async with await _content(store, address, byte_range) as content:
             with bar(content.byte_range.length, str(path), quiet=target.as_json) as shown:
                 stream = counted(content.chunks(), shown)
-                if str(path) == "-":
+                if standard_output:
                     await _write(stream, sys.stdout.buffer, content)
                     return
                 await _write_file(stream, path, content)
@@ -161,10 +186,7 @@ async def _content(store: ArtifactStore, address: Address, byte_range: ByteRange
     if isinstance(address, Digest):
         return await store.open_object(address, byte_range)
     if isinstance(address, UUID):
-        artifact = await store.artifact(address)
-        if artifact.deleted:
-            raise ArtifactNotFoundError(f"the artifact {address} is deleted")
-        return await store.open_object(artifact.identity.blake3, byte_range)
+        return await store.open_artifact(address, byte_range)
     return await store.open_file(*address, byte_range)
 
 
@@ -186,7 +208,11 @@ async def _write(stream: AsyncIterable[bytes], file: BinaryIO, content: Content)
 
 async def _write_file(stream: AsyncIterable[bytes], path: Path, content: Content) -> None:
     """Write under a temporary name beside the target, sync, and only then give it its name."""
-    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}")
+    if path.exists() and not path.is_file():  # a device or a pipe: nothing may take its place
+        with path.open("wb") as file:
+            await _write(stream, file, content)
+        return
+    temporary = path.with_name(f".artifactstore-{secrets.token_hex(8)}")
     try:
         with temporary.open("xb") as file:
             await _write(stream, file, content)

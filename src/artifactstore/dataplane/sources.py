@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from artifactstore.dataplane.spi import Buffer
+from artifactstore.domain.errors import ArtifactStoreError, IncompleteBodyError, InvalidInputError
 
 #: The size of the buffers that files are read in, in bytes; what one digest-and-write step takes, too.
 READ_BYTES = 256 * 1024
@@ -20,8 +21,18 @@ def stream_of(source: Source) -> tuple[AsyncIterable[Buffer], int | None]:
     if isinstance(source, bytes):
         return _once(source), len(source)
     if isinstance(source, Path):
-        return _read_path(source), source.stat().st_size if source.is_file() else None
+        # A size of 0 says nothing: that is what files of /proc have.
+        return _read_path(source), (source.stat().st_size or None) if source.is_file() else None
     return source, None
+
+
+def wrong_length(received: int, announced: int) -> ArtifactStoreError:
+    """What to raise for a stream that is shorter, or already longer, than it was said to be, in bytes."""
+    if received < announced:
+        return IncompleteBodyError(f"the source ended after {received} of {announced} bytes; nothing was stored")
+    return InvalidInputError(
+        f"the source has more than the {announced} bytes that were announced; nothing was stored", field="size_hint"
+    )
 
 
 async def read_file(file: BinaryIO) -> AsyncIterator[bytes]:

@@ -7,6 +7,7 @@ Names are not normalised: two spellings that differ in bytes are two names.
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -65,6 +66,16 @@ def check_name_prefix(text: str) -> str:
             f"a name prefix has at most {MAX_NAME_BYTES} bytes and no control characters", field="name_prefix"
         )
     return text
+
+
+def check_search(namespace: str | None, name: str | None, name_prefix: str | None) -> None:
+    """The names that a search is for; those that are None are not asked for."""
+    if namespace is not None:
+        check_namespace(namespace)
+    if name is not None:
+        check_name(name)
+    if name_prefix is not None:
+        check_name_prefix(name_prefix)
 
 
 def check_kind(text: str) -> str:
@@ -138,8 +149,16 @@ def check_provenance(text: str) -> str:
 
 
 def parse_provenance(text: str) -> Any:
-    """The stored form as JSON would show it: the object, or the digest's text."""
-    return json.loads(text) if text.lstrip().startswith("{") else text
+    """The stored form as JSON would show it: the object, or the digest's text.
+
+    A number that no double holds is shown as its text: most readers of JSON know no infinity.
+    """
+    return json.loads(text, parse_float=_float) if text.lstrip().startswith("{") else text
+
+
+def _float(text: str) -> float | str:
+    value = float(text)
+    return value if math.isfinite(value) else text
 
 
 def _refuse_constant(name: str) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from artifactstore.domain.errors import InvalidInputError
+
 #: More parts than this in one request are answered with the whole (RFC 9110, 14.2 and 17.15, allow it).
 MAX_RANGES = 64
 #: No representation is larger; longer digit strings are not worth converting.
@@ -40,6 +42,13 @@ class ByteRange:
     def stop(self) -> int:
         """The offset after the last byte."""
         return self.start + self.length
+
+    def check_within(self, size: int) -> None:
+        """InvalidInputError unless the range lies within `size` bytes."""
+        if self.stop > size:
+            raise InvalidInputError(
+                f"the range ends at byte {self.stop} of an object of {size} bytes", field="byte_range"
+            )
 
     def content_range(self, size: int) -> str:
         """The Content-Range value for this range of a representation of `size` bytes. Not for an empty range."""
