@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from benchmarks import report
+from benchmarks.machine import PROJECT
 from benchmarks.results import RESULTS, Result
 from benchmarks.tables import describe
 
@@ -31,7 +32,7 @@ def _suite(run: Callable[..., Result], results: Path, **settings: Any) -> None:
 @contextmanager
 def _work(root: Path | None) -> Iterator[Path]:
     """A directory for what the contenders store: under --root, else beside the results, since /tmp may be memory."""
-    parent = root or RESULTS.parents[1] / "build"
+    parent = (root or PROJECT / "build").resolve()
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=parent) as directory:
         yield Path(directory)

@@ -46,7 +46,10 @@ def directory_name(found: dict[str, str | int | float]) -> str:
 def _commit() -> str:
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(PROJECT), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        except FileNotFoundError:
+            return ""
 
     # what a run writes itself does not make the sources others
     changed = git("status", "--porcelain", "--", ":!benchmarks/results", ":!docs/BENCHMARKS.md")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import blake3
 
 from artifactstore import hashing
+from artifactstore.hashing._kernel import lib
 
 HASHLIB = "hashlib SHA-256"
 WHEEL = "blake3 wheel, 1 thread"
@@ -44,7 +47,7 @@ class Contender:
     def select(self) -> None:
         """Force its kernel; the library has a setting for a process, and no function, so this reaches below it."""
         if self.kernel is not None:
-            hashing._lib.ah_select(self.kernel.encode())
+            lib.ah_select(self.kernel.encode())
 
 
 def named(name: str, kernel: str) -> str:
@@ -93,6 +96,15 @@ def missing() -> Iterator[str]:
     for name, attribute in _OPTIONAL.items():
         if _optional(name) is None:
             yield f"{name}: not in this build (artifactstore.hashing.{attribute})"
+
+
+def lacking() -> Iterator[str]:
+    """What this CPU has not, that the figures to reach were set for."""
+    found = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    flags = found[1].split() if found else []
+    for name, flag in (("SHA-NI", "sha_ni"), ("AVX-512", "avx512f")):
+        if flag not in flags:
+            yield f"{name}: this CPU has none; the targets are those of one with SHA-NI and AVX-512"
 
 
 def _optional(name: str) -> Callable[..., Any] | None:

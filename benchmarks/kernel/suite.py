@@ -44,9 +44,15 @@ def run(*, sizes: Sequence[int] = SIZES, turns: int = 40, seconds: float = 150.0
         Row.of(label(size), name, "GB/s", taken) for size, found in samples.items() for name, taken in found.items()
     ]
     ratios, out_of_reach = _ratios(samples)
-    settings = {"turns_at_most": turns, "seconds": seconds}
+    settings: dict[str, str | int | float] = {"turns_at_most": turns, "seconds": seconds}
     return Result(
-        "kernel", facts, settings, tuple(rows), tuple(ratios), (*ways.missing(), *out_of_reach), grid=True
+        "kernel",
+        facts,
+        settings,
+        tuple(rows),
+        tuple(ratios),
+        (*ways.lacking(), *ways.missing(), *out_of_reach),
+        grid=True,
     )
 
 

@@ -136,7 +136,12 @@ def transfer(peer: Peer, request: bytes, body: Iterable[memoryview] = ()) -> Ans
                 pass  # a server that refuses a body need not read it; its answer says why
             return _receive(connection)
     except OSError as error:
-        raise RemoteError(f"{peer.host}:{peer.port} failed: {error.strerror or error}") from error
+        raise RemoteError(f"{peer.host}:{peer.port} does not answer: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    # asyncio words a refused connection in its own way; a time-out has no words at all
+    return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
 
 
 def _receive(connection: socket.socket) -> Answer:
@@ -200,7 +205,7 @@ async def drive(peer: Peer, jobs: Iterable[Job], connections: int) -> Load:
         await asyncio.gather(*(lane.finished for lane in lanes))
         load.seconds = time.perf_counter() - begin
     except OSError as error:
-        raise RemoteError(f"{peer.host}:{peer.port} does not answer: {error.strerror or error}") from error
+        raise RemoteError(f"{peer.host}:{peer.port} does not answer: {_reason(error)}") from error
     finally:
         for lane in lanes:
             lane.close()
