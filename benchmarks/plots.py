@@ -9,7 +9,7 @@ from html import escape
 from benchmarks.results import Result, Row
 from benchmarks.tables import number
 
-_WIDTH, _LEFT, _BAR = 860, 230, 18
+_WIDTH, _LEFT, _BAR = 960, 330, 18
 _BLUE, _GREY = "#1b6ca8", "#9aa5b1"
 _COLOURS = (_BLUE, "#d1495b", "#edae49", "#66a182", "#2e4057", "#8d5a97", "#00798c", "#a26769", "#7d8491", "#bc6c25")
 
