@@ -5,7 +5,6 @@ INSTALLED := .venv/.installed
 NATIVE := $(wildcard native/* asm/*/*)
 
 .PHONY: install dev test lint format type migrate lock clean kernel-sanitize ci
-.PHONY: bench bench-kernel bench-ingest bench-serve bench-registry bench-report
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## these lines
@@ -43,6 +42,7 @@ kernel-sanitize: ## the kernel's C under AddressSanitizer and UndefinedBehaviorS
 	    -fno-sanitize-recover=all -Inative native/*.c tests/kernel/sanitize.c -o build/kernel-sanitize
 	build/kernel-sanitize
 
+.PHONY: bench bench-kernel bench-ingest bench-serve bench-registry bench-report
 bench: $(INSTALLED) ## all benchmarks, one after the other: under 15 minutes on two cores
 	@for suite in kernel ingest serve registry; do $(PY) -m benchmarks $$suite || exit 1; done
 
