@@ -48,6 +48,34 @@ kernel-sanitize: ## the kernel's C under AddressSanitizer and UndefinedBehaviorS
 	    -fno-sanitize-recover=all -Inative native/*.c tests/kernel/sanitize.c -o build/kernel-sanitize
 	build/kernel-sanitize
 
+.PHONY: bench bench-kernel bench-ingest bench-serve bench-registry bench-report
+bench: $(INSTALLED) ## all benchmarks, one after the other: under 15 minutes on two cores
+	@for suite in kernel ingest serve registry; do $(PY) -m benchmarks $$suite || exit 1; done
+
+bench-kernel: $(INSTALLED) ## the digest kernels beside hashlib and the blake3 wheel
+	$(PY) -m benchmarks kernel $(BENCH_ARGS)
+
+bench-ingest: $(INSTALLED) ## uploads, beside other servers and ceilings in C
+	$(PY) -m benchmarks ingest $(BENCH_ARGS)
+
+bench-serve: $(INSTALLED) ## downloads, beside other servers
+	$(PY) -m benchmarks serve $(BENCH_ARGS)
+
+bench-registry: $(INSTALLED) ## the event log, beside a bare sqlite3 loop
+	$(PY) -m benchmarks registry $(BENCH_ARGS)
+
+bench-report: $(INSTALLED) ## write docs/BENCHMARKS.md from the newest results
+	$(PY) -m benchmarks report
+
+build/bench-receive: benchmarks/opponents/receive.c $(NATIVE)
+	@mkdir -p build
+	$(or $(CC),cc) -std=gnu11 -O3 -fno-tree-vectorize -Wall -Wextra -pthread -Inative $< \
+	    $(wildcard native/*.c asm/$(shell uname -m)/*.S) -o $@
+
+build/bench-publish: benchmarks/opponents/publish.c
+	@mkdir -p build
+	$(or $(CC),cc) -std=gnu11 -O2 -Wall -Wextra -pthread $< -o $@
+
 migrate: $(INSTALLED) ## alembic upgrade head, for the root of ARTIFACTSTORE_ROOT (default ./var)
 	$(PY) -m alembic upgrade head
 

@@ -9,7 +9,7 @@ import sys
 import click
 
 import artifactstore
-from artifactstore.cli import maintenance, records, serving, transfer
+from artifactstore.cli import bench, maintenance, records, serving, transfer
 from artifactstore.domain.errors import ArtifactStoreError
 
 
@@ -33,6 +33,7 @@ for command in (
     records.rm,
     records.events,
     maintenance.rebuild,
+    bench.bench,
 ):
     commands.add_command(command)
 

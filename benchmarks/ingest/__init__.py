@@ -1,0 +1,1 @@
+"""Uploads to a real gateway process over loopback, beside other servers and ceilings in C."""

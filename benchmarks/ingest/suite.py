@@ -1,0 +1,260 @@
+"""The turns of the ingest suite. An upload is timed until its bytes are synced, by the server or else by the suite."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import uvloop
+
+from artifactstore.traffic import Job, Load, RandomBody, drive
+from benchmarks import machine
+from benchmarks.contenders import (
+    ArtifactStore,
+    Ceiling,
+    Contender,
+    DockerRegistry,
+    Naive,
+    Nginx,
+    Rclone,
+    start_all,
+    sync_file_system,
+)
+from benchmarks.opponents import ceilings
+from benchmarks.processes import NotMeasuredError
+from benchmarks.results import GIGA, Ratio, Result, Row
+from benchmarks.turns import Sample, Turn, cost, take_turns
+
+_SMALL = 4096
+_SMALL_CONNECTIONS = 64
+_LATENCY_CONNECTIONS = 8  # few enough that a latency is not the time in a queue
+_TOGETHER = 8
+
+DROP, DIGEST = "receive and drop", "receive and digest"
+DIRECT, PROTOCOL = "O_DIRECT writes", "file protocol in C"
+
+_STARTS: dict[str, Callable[[Path], Contender]] = {
+    ArtifactStore.name: ArtifactStore.start,
+    Naive.name: Naive.start,
+    Nginx.name: Nginx.start,
+    DockerRegistry.name: DockerRegistry.start,
+    Rclone.name: Rclone.start,
+    DROP: partial(Ceiling.start, digest=False),
+    DIGEST: partial(Ceiling.start, digest=True),
+}
+
+type Taken = dict[str, list[Sample]]
+
+
+def run(*, root: Path, size: int = 2**30, turns: int = 5, seconds: float = 240.0, small_seconds: float = 3.0) -> Result:
+    """Measure, in the directory `root`; `size` is the large body's, in bytes."""
+    facts = machine.facts(root)
+    with ExitStack() as running:
+        contenders, missing = start_all(_STARTS, root, running)
+        servers = [item for item in contenders if not isinstance(item, Ceiling)]
+        one, direct_missing = _one_upload(contenders, root, size, turns, seconds / 2)
+        together = _together(servers, size // 4, turns, seconds / 4)
+        small, protocol_missing = _small(servers, root, turns, small_seconds)
+        idle, loaded = _beside_uploads(contenders[0], size, small_seconds)
+    notes = {item.name: item.note for item in contenders} | {DIRECT: "the disk: no server", PROTOCOL: "no server"}
+    works = ((_upload_title(size), "GB/s", one), (_together_title(size // 4), "GB/s", together))
+    rows = [
+        *_rows(works, notes),
+        *_rows(((f"4 KiB uploads, {_SMALL_CONNECTIONS} connections", "requests/s", small),), notes),
+        *_rows(((f"4 KiB uploads, {_LATENCY_CONNECTIONS} connections", "requests/s", {"idle": [idle]}),), {}),
+        *_rows(((f"4 KiB uploads, {_LATENCY_CONNECTIONS} connections", "requests/s", {_beside(size): [loaded]}),), {}),
+    ]
+    ratios = [*_ratios(one, together, small), _p99(idle, loaded)]
+    settings: dict[str, str | int | float] = {"size_bytes": size, "turns_at_most": turns, "seconds": seconds}
+    lacking = (*missing, *direct_missing, *protocol_missing)
+    return Result("ingest", facts, settings, tuple(rows), tuple(ratios), lacking)
+
+
+def _upload_title(size: int) -> str:
+    return f"one upload of {size / 2**20:g} MiB, until its bytes are synced"
+
+
+def _together_title(size: int) -> str:
+    return f"{_TOGETHER} uploads of {size / 2**20:g} MiB at once, in sum"
+
+
+def _beside(size: int) -> str:
+    return f"during two uploads of {size / 2**20:g} MiB"
+
+
+def _rows(works: Sequence[tuple[str, str, Taken]], notes: dict[str, str]) -> Iterator[Row]:
+    for work, unit, taken in works:
+        for name, samples in taken.items():
+            yield Row.of(work, name, unit, samples, notes.get(name, ""))
+
+
+# --- large bodies ---------------------------------------------------------------------------------------------------
+
+
+class _Bodies:
+    """The same bodies for every contender in a turn, and others in the next."""
+
+    def __init__(self, size: int, count: int) -> None:
+        self._size, self._count = size, count
+        self._served: set[str] = set()
+        self._bodies: list[RandomBody] = []
+
+    def for_turn_of(self, name: str) -> list[RandomBody]:
+        if not self._bodies or name in self._served:
+            self._served.clear()
+            self._bodies = [RandomBody(self._size) for _ in range(self._count)]
+        self._served.add(name)
+        return self._bodies
+
+
+def _upload(contender: Contender, bodies: _Bodies) -> Sample:
+    """All bodies of a turn at once."""
+    wanted = bodies.for_turn_of(contender.name)
+    for body in wanted:
+        contender.prepare(body)
+    sync_file_system(contender.directory)  # nobody pays for what the one before has left
+    server = contender.server
+    server.reset_peak()
+    with ThreadPoolExecutor(len(wanted)) as threads:
+        cpu, begin = server.cpu_seconds(), time.perf_counter()
+        for _ in threads.map(contender.store, wanted):
+            pass
+        answered = time.perf_counter() - begin
+        if not contender.syncs:
+            contender.sync()
+        seconds = time.perf_counter() - begin
+    amount = sum(body.size for body in wanted)
+    figures = {"peak_mib": server.peak_mib()}
+    if not contender.syncs:
+        figures["answer_gb_per_s"] = amount / answered / GIGA
+    sample = Sample(amount, seconds, server.cpu_seconds() - cpu, figures)
+    contender.clear()
+    return sample
+
+
+def _one_upload(
+    contenders: Sequence[Contender], root: Path, size: int, turns: int, seconds: float
+) -> tuple[Taken, list[str]]:
+    bodies = _Bodies(size, 1)
+    work: dict[str, Turn] = {item.name: partial(_upload, item, bodies) for item in contenders}
+    missing: list[str] = []
+    try:
+        ceilings.write_direct(root, size)
+        work[DIRECT] = partial(ceilings.write_direct, root, size)
+    except (NotMeasuredError, OSError) as error:
+        missing.append(f"{DIRECT}: {error}")
+    return take_turns(work, turns, seconds=seconds), missing
+
+
+def _together(contenders: Sequence[Contender], size: int, turns: int, seconds: float) -> Taken:
+    bodies = _Bodies(size, _TOGETHER)
+    return take_turns(
+        {item.name: partial(_upload, item, bodies) for item in contenders}, turns, seconds=seconds, least=min(turns, 2)
+    )
+
+
+# --- small bodies ---------------------------------------------------------------------------------------------------
+
+
+def _puts(contender: Contender, going: Callable[[], bool]) -> Iterator[Job]:
+    paths: list[str] = []
+    while True:
+        yield contender.put(os.urandom(_SMALL), paths)
+        if not going():
+            return
+
+
+def _for(seconds: float) -> Callable[[], bool]:
+    deadline = time.monotonic() + seconds
+    return lambda: time.monotonic() < deadline
+
+
+def _latencies(load: Load) -> dict[str, float]:
+    return {"p50_ms": 1000 * load.percentile(0.5), "p99_ms": 1000 * load.percentile(0.99)}
+
+
+def _put_for(contender: Contender, connections: int, going: Callable[[], Callable[[], bool]]) -> Sample:
+    """Small uploads as long as `going`, which is made when the clock starts."""
+    sync_file_system(contender.directory)
+    cpu = contender.server.cpu_seconds()
+    load = uvloop.run(drive(contender.peer, _puts(contender, going()), connections))
+    begin = time.perf_counter()
+    if not contender.syncs:
+        contender.sync()  # once for all: kinder to it than what it is compared with
+    seconds = load.seconds + time.perf_counter() - begin
+    return Sample(len(load.latencies), seconds, contender.server.cpu_seconds() - cpu, _latencies(load))
+
+
+def _small_turn(contender: Contender, seconds: float) -> Sample:
+    sample = _put_for(contender, _SMALL_CONNECTIONS, lambda: _for(seconds))
+    contender.clear()
+    return sample
+
+
+def _small(contenders: Sequence[Contender], root: Path, turns: int, seconds: float) -> tuple[Taken, list[str]]:
+    work: dict[str, Turn] = {item.name: partial(_small_turn, item, seconds) for item in contenders}
+    missing: list[str] = []
+    try:
+        work[PROTOCOL] = partial(_protocol, ceilings.program("publish"), root / "publish", int(4000 * seconds))
+    except NotMeasuredError as error:
+        missing.append(f"{PROTOCOL}: {error}")
+    return take_turns(work, min(turns, 3), seconds=60.0, least=1), missing
+
+
+def _protocol(command: str, directory: Path, files: int) -> Sample:
+    directory.mkdir()
+    try:
+        return ceilings.publish(command, directory, threads=_SMALL_CONNECTIONS, files=files)
+    finally:
+        shutil.rmtree(directory)
+
+
+def _beside_uploads(ours: Contender, size: int, seconds: float) -> tuple[Sample, Sample]:
+    """Small uploads to ours alone, and while it takes two large ones."""
+    idle = _put_for(ours, _LATENCY_CONNECTIONS, lambda: _for(seconds))
+    uploads: list[Future[str]] = []
+    with ThreadPoolExecutor(2) as threads:
+
+        def begin() -> Callable[[], bool]:
+            uploads.extend(threads.submit(ours.store, RandomBody(size)) for _ in range(2))
+            return lambda: not all(item.done() for item in uploads)
+
+        loaded = _put_for(ours, _LATENCY_CONNECTIONS, begin)
+    for item in uploads:
+        item.result()
+    ours.clear()
+    return idle, loaded
+
+
+# --- the figures to reach -------------------------------------------------------------------------------------------
+
+
+def _ratios(one: Taken, together: Taken, small: Taken) -> Iterator[Ratio]:
+    ours, others = one[ArtifactStore.name], one
+    for name, target in (
+        (Naive.name, 2.0),
+        (DIGEST, 0.85),
+        (DIRECT, 0.9),
+        (DockerRegistry.name, 3.0),
+        (Nginx.name, 0.7),
+    ):
+        if name in others:
+            yield Ratio.of(f"one upload, speed / {name}", ours, others[name], target)
+    if DIGEST in others:
+        work = f"one upload, server CPU per GB / {DIGEST}"
+        yield Ratio.of(work, ours, others[DIGEST], 1.3, measure=cost, at_most=True)
+    yield Ratio.of(f"{_TOGETHER} at once / {Naive.name}", together[ArtifactStore.name], together[Naive.name], 2.5)
+    for name, target in ((DockerRegistry.name, 8.0), (PROTOCOL, 0.2)):
+        if name in small:
+            yield Ratio.of(f"4 KiB uploads / {name}", small[ArtifactStore.name], small[name], target)
+
+
+def _p99(idle: Sample, loaded: Sample) -> Ratio:
+    value = loaded.extra["p99_ms"] / idle.extra["p99_ms"] if idle.extra["p99_ms"] else 0.0
+    return Ratio("p99 of 4 KiB uploads, beside two large uploads / idle", value, 5.0, at_most=True)

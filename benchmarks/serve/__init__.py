@@ -1,0 +1,1 @@
+"""Downloads from a real gateway process over loopback, beside nginx and aiohttp."""
