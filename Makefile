@@ -49,7 +49,7 @@ kernel-sanitize: ## the kernel's C under AddressSanitizer and UndefinedBehaviorS
 	build/kernel-sanitize
 
 .PHONY: bench bench-kernel bench-ingest bench-serve bench-registry bench-report
-bench: $(INSTALLED) ## all benchmarks, one after the other: under 15 minutes on two cores
+bench: $(INSTALLED) ## every benchmark suite, one after the other
 	@for suite in kernel ingest serve registry; do $(PY) -m benchmarks $$suite || exit 1; done
 
 bench-kernel: $(INSTALLED) ## the digest kernels beside hashlib and the blake3 wheel

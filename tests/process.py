@@ -20,9 +20,14 @@ class GatewayProcess:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "artifactstore", "serve", "--root", str(root), "--port", "0"],
             stderr=self._log,
-            env={**os.environ, "ARTIFACTSTORE_RETRIEVAL_INTERVAL": "0.05", **environment},
+            env={**os.environ, **self._settings(), **environment},
         )
         self.url = self._announced(begin)
+
+    @staticmethod
+    def _settings() -> dict[str, str]:
+        # the address is read from the log
+        return {"ARTIFACTSTORE_RETRIEVAL_INTERVAL": "0.05", "ARTIFACTSTORE_LOG_LEVEL": "info"}
 
     def _announced(self, begin: int) -> str:
         while self.process.poll() is None:

@@ -202,7 +202,7 @@ def test_a_command_explains_itself_and_is_documented(cli: Cli, name: str) -> Non
 
 
 def test_the_commands_of_this_version() -> None:
-    expected = {"serve", "put", "get", "ls", "show", "verify", "rm", "events", "rebuild"}
+    expected = {"serve", "put", "get", "ls", "show", "verify", "rm", "events", "rebuild", "bench"}
     assert set(commands.commands) == expected
 
 
