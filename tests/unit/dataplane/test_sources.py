@@ -26,7 +26,7 @@ async def test_a_path_is_read_in_bounded_pieces(tmp_path: Path, data: bytes) -> 
     path = tmp_path / "file"
     path.write_bytes(data)
     stream, size = stream_of(path)
-    assert size == len(data)
+    assert size == (len(data) or None), "what says it is empty may be a file of /proc"
     pieces = [bytes(piece) async for piece in stream]
     assert b"".join(pieces) == data
     assert all(0 < len(piece) <= READ_BYTES for piece in pieces)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from threading import get_ident
@@ -174,6 +175,10 @@ async def test_a_reader_makes_no_database(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="SQLITE_CANTOPEN"):
         await reading.run(count)
     await reading.close()
+    while any("_connection_worker_thread" in thread.name for thread in threading.enumerate()):
+        await asyncio.sleep(
+            0.001
+        )  # aiosqlite does not wait for the thread of a connection that failed; it needs the loop
     assert list(tmp_path.iterdir()) == []
 
 
