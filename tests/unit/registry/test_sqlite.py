@@ -175,10 +175,9 @@ async def test_a_reader_makes_no_database(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="SQLITE_CANTOPEN"):
         await reading.run(count)
     await reading.close()
+    # aiosqlite does not wait for the thread of a connection that failed, which still needs the loop
     while any("_connection_worker_thread" in thread.name for thread in threading.enumerate()):
-        await asyncio.sleep(
-            0.001
-        )  # aiosqlite does not wait for the thread of a connection that failed; it needs the loop
+        await asyncio.sleep(0.001)
     assert list(tmp_path.iterdir()) == []
 
 
