@@ -1,12 +1,4 @@
-"""The library's face over a local root: joins the registry (facts) and the data plane (bytes).
-
-Theory of operation. An upload streams through the data plane; when its digests are known, the gate below takes the
-object's lock, asks the registry whether an event vouches for the stored copy, and tells the data plane whether to keep,
-replace or trust what lies there. The lock is given up after the event is committed. A deletion takes the same lock,
-commits its event, then removes the bytes, then commits that they are gone; `recover` finishes what a crash left
-between those steps. So an event never names bytes that are not durable, and no upload loses its bytes to a deletion
-(design, invariants 1, 2, 3, 6 and 7).
-"""
+"""The library's face over a local root: joins the registry (facts) and the data plane (bytes)."""
 
 from __future__ import annotations
 
@@ -14,7 +6,7 @@ import copy
 import json
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -22,72 +14,33 @@ from typing import Self
 from uuid import UUID
 
 from artifactstore.audit.retrievals import RetrievalRecorder
-from artifactstore.dataplane.exclusion import ObjectLocks, uninterrupted
+from artifactstore.content import LocalContent, refuse_damaged
+from artifactstore.dataplane.exclusion import uninterrupted
 from artifactstore.dataplane.sources import Source, stream_of, wrong_length
 from artifactstore.dataplane.spi import (
     Buffer,
     DataPlane,
     IngestHints,
     IngestResult,
-    Publication,
-    ServedObject,
-    Verdict,
-    VerifyResult,
 )
 from artifactstore.domain import names
 from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectRecord, ObjectState, Retrievals
-from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
+from artifactstore.domain.digest import Algorithm, Digest
 from artifactstore.domain.errors import (
     ArtifactNotFoundError,
-    DigestMismatchError,
     InvalidQueryError,
     ObjectDamagedError,
     ObjectNotFoundError,
     ObjectTooLargeError,
-    RegistryError,
-    StorageError,
 )
 from artifactstore.domain.ranges import ByteRange
+from artifactstore.lifecycle import ObjectLifecycle, damage
 from artifactstore.registry.queries import MAX_PAGE, ArtifactQuery
 from artifactstore.registry.registry import Registry
 from artifactstore.spi import ArtifactPage, Condition, Event, StoredObject, Verification
 from artifactstore.storage.spi import BackendHealth
 
 _log = logging.getLogger(__name__)
-
-
-class LocalContent:
-    """An object's bytes, opened; closing it notes the retrieval."""
-
-    def __init__(self, record: ObjectRecord, served: ServedObject, note: Callable[[int], None] | None) -> None:
-        self.identity = record.identity
-        self._served = served
-        self._note = note
-        self._sent = 0
-
-    @property
-    def byte_range(self) -> ByteRange:
-        """The bytes that `chunks` gives when it is asked for no other range."""
-        return self._served.byte_range
-
-    async def chunks(self, byte_range: ByteRange | None = None) -> AsyncIterator[bytes]:
-        """The bytes of `byte_range`, or of the range it was opened with."""
-        async for chunk in self._served.chunks(byte_range):
-            yield chunk
-            self._sent += len(chunk)
-
-    async def close(self) -> None:
-        """Give up the descriptor and note what was read."""
-        note, self._note = self._note, None
-        if note is not None:
-            note(self._sent)
-        await self._served.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.close()
 
 
 class Store:
@@ -109,7 +62,7 @@ class Store:
         self._max_object_bytes = max_object_bytes
         #: What gives up the parts, set by whoever composed them.
         self.release: Callable[[], Awaitable[None]] | None = None
-        self._locks = ObjectLocks()
+        self._lifecycle = ObjectLifecycle(dataplane, registry)
 
     def acting_as(self, actor: str) -> Store:
         """The same store, whose events name another actor."""
@@ -199,17 +152,8 @@ class Store:
             hints = replace(hints, size_hint=size)
         if hints.size_hint is not None:
             self.check_size(hints.size_hint)
-        async with AsyncExitStack() as held:
-
-            async def gate(identity: ObjectIdentity) -> Verdict:
-                for digest in expected:
-                    if not identity.matches(digest):
-                        actual = identity.digest(digest.algorithm)
-                        raise DigestMismatchError(f"{digest} was announced; the bytes received are {actual}")
-                await held.enter_async_context(self._locks.hold(identity.blake3.value))
-                return _verdict(await self.registry.object(identity.blake3))
-
-            yield await self._dataplane.ingest_stream(self._limited(stream, hints.size_hint), hints, gate=gate)
+        async with self._lifecycle.ingest(self._limited(stream, hints.size_hint), hints, expected) as result:
+            yield result
 
     async def _limited(self, stream: AsyncIterable[Buffer], announced: int | None) -> AsyncIterator[Buffer]:
         received = 0
@@ -318,28 +262,8 @@ class Store:
         record = await self.registry.object(digest)
         if record is None or record.state is not ObjectState.LIVE:
             return None
-        return await uninterrupted(self._claim(record, namespace))
-
-    async def _claim(self, known: ObjectRecord, namespace: str) -> StoredObject | None:
-        blake3 = known.identity.blake3
-        async with self._locks.hold(blake3.value):
-            record = await self.registry.object(blake3)
-            if record != known:  # deleted, or found damaged, while this waited
-                return None
-            try:
-                async with await self._dataplane.serve_object(record.address) as served:
-                    if served.size_bytes != record.identity.size_bytes:
-                        return None
-            except ObjectNotFoundError:
-                return None
-            await self.registry.record_object(
-                record.identity,
-                backend_id=record.backend_id,
-                primary_algorithm=record.primary_algorithm,
-                namespace=namespace,
-                actor=self._actor,
-            )
-        return StoredObject(record.identity, created=False)
+        claimed = await self._lifecycle.claim(record, namespace, actor=self._actor)
+        return StoredObject(record.identity, created=False) if claimed else None
 
     async def open_object(self, digest: Digest, byte_range: ByteRange | None = None) -> LocalContent:
         """The bytes of an object by either digest."""
@@ -397,7 +321,7 @@ class Store:
         verification = await self.verify_object(record.identity.blake3)
         if verification.verified:  # mended meanwhile; the next attempt finds it
             return ObjectDamagedError(f"the stored copy of {record.identity.blake3} was being mended; try again")
-        return ObjectDamagedError(_damage(record.identity.blake3, verification.reason))
+        return ObjectDamagedError(damage(record.identity.blake3, verification.reason))
 
     async def verify_object(self, digest: Digest) -> Verification:
         """Re-read an object and digest it again. A failure is recorded, and so is a damaged object found sound."""
@@ -407,7 +331,7 @@ class Store:
             record.state is ObjectState.LIVE if not result.verified else record.state is ObjectState.DAMAGED
         )
         if expects_change and self._retrievals is not None:
-            result = await uninterrupted(self._record_verification(record))
+            result = await self._lifecycle.record_verification(record, actor=self._actor)
         return Verification(
             result.verified,
             result.reason,
@@ -417,46 +341,12 @@ class Store:
             result.size_bytes,
         )
 
-    async def _record_verification(self, record: ObjectRecord) -> VerifyResult:
-        """Read again under the object's lock, since an upload may have mended it meanwhile, and record what is so."""
-        blake3 = record.identity.blake3
-        async with self._locks.hold(blake3.value):
-            await self.record(blake3)
-            result = await self._dataplane.verify_object(record.address)
-            if result.verified:
-                await self.registry.mark_sound(blake3, actor=self._actor)
-            else:
-                _log.error("%s", _damage(blake3, result.reason))
-                await self.registry.mark_damaged(
-                    blake3,
-                    reason=result.reason or "unknown",
-                    actual=(result.actual_blake3, result.actual_sha256),
-                    size_bytes=result.size_bytes,
-                    actor=self._actor,
-                )
-        return result
-
     # --- deletion ---------------------------------------------------------------------------------------------------
 
     async def delete_object(self, digest: Digest) -> None:
         """Delete an object: the event first, then the bytes (invariant 6)."""
         record = await self.record(digest)
-        await uninterrupted(self._delete(record.identity.blake3))
-
-    async def _delete(self, blake3: Digest) -> None:
-        async with self._locks.hold(blake3.value):
-            await self._try_purge(await self.registry.delete_object(blake3, actor=self._actor))
-
-    async def _try_purge(self, record: ObjectRecord) -> bool:
-        """Remove the bytes of a recorded deletion, and record that; False: the next start's `recover` tries again."""
-        blake3 = record.identity.blake3
-        try:
-            await self._dataplane.delete_object(record.address)
-            await self.registry.purge_object(blake3, actor=self._actor)
-        except (StorageError, RegistryError) as error:
-            _log.error("the deletion of %s is recorded and not finished yet: %s", blake3, error)
-            return False
-        return True
+        await self._lifecycle.delete(record.identity.blake3, actor=self._actor)
 
     async def delete_file(self, namespace: str, name: str, *, if_match: Condition = None) -> None:
         """Tombstone a name: its versions no longer refer to their objects. ArtifactNotFoundError."""
@@ -465,17 +355,8 @@ class Store:
         await self.registry.tombstone(namespace, name, if_match=if_match, actor=self._actor)
 
     async def recover(self) -> int:
-        """Finish the deletions that a crash, or a failing disk, left between their event and their bytes' removal.
-
-        The number that were finished; one whose bytes still cannot be removed is logged and left to the next start.
-        """
-        finished = 0
-        for record in await self.registry.deleting():
-            blake3 = record.identity.blake3
-            async with self._locks.hold(blake3.value):
-                if await self.registry.object(blake3) == record:
-                    finished += await self._try_purge(record)
-        return finished
+        """Finish what a crash left half done, before anything else is asked for; the number of deletions finished."""
+        return await self._lifecycle.recover(actor=self._actor)
 
     async def close(self) -> None:
         """Write what is still in memory, and give up the root. Idempotent."""
@@ -490,23 +371,3 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def refuse_damaged(record: ObjectRecord) -> None:
-    """ObjectDamagedError if the record is marked damaged: its bytes are never given out."""
-    if record.state is ObjectState.DAMAGED:
-        raise ObjectDamagedError(_damage(record.identity.blake3, record.damage))
-
-
-def _damage(blake3: Digest, reason: str | None) -> str:
-    return f"the stored copy of {blake3} is damaged ({reason or 'unknown'}); uploading the object again mends it"
-
-
-def _verdict(record: ObjectRecord | None) -> Verdict:
-    """What the registry's record of an object means for bytes that have just been staged."""
-    if record is None or not record.state.present:
-        # no event vouches for a copy that may lie there: an orphan, or bytes on their way out
-        return Verdict(Publication.REPLACE)
-    if record.state is ObjectState.DAMAGED:
-        return Verdict(Publication.REPLACE, record.address)
-    return Verdict(Publication.TRUST, record.address)

@@ -150,7 +150,7 @@ async def test_a_cancelled_upload_leaves_no_dangling_reference(
     assert all(files(tmp_path / "root") for _ in present)
     assert (await store.put_object(DATA)).identity.size_bytes == len(DATA)
     assert await read(store, _blake3()) == DATA
-    assert len(store._locks) == 0
+    assert len(store._lifecycle.locks) == 0
 
 
 def _blake3() -> Digest:
@@ -212,7 +212,7 @@ async def test_a_wrong_announcement_stores_nothing(store: Store, tmp_path: Path)
         await store.put_file("default", "a", DATA, expected=[_blake3(), Digest.sha256(b"0" * 32)])
     assert files(tmp_path / "root") == []
     assert await store.registry.head() == 0
-    assert len(store._locks) == 0
+    assert len(store._lifecycle.locks) == 0
 
 
 async def test_sha256_as_the_primary_key(store: Store, tmp_path: Path) -> None:

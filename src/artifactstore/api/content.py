@@ -15,11 +15,11 @@ from artifactstore.api import conditional
 from artifactstore.api.digest_fields import repr_digest
 from artifactstore.api.keys import store_of
 from artifactstore.api.problems import problem
+from artifactstore.content import LocalContent, refuse_damaged
 from artifactstore.domain.artifact import ObjectRecord
 from artifactstore.domain.errors import StorageError
 from artifactstore.domain.names import DEFAULT_MEDIA_TYPE
 from artifactstore.domain.ranges import ByteRange, RangeNotSatisfiable, parse_range
-from artifactstore.store import LocalContent, refuse_damaged
 
 #: Stored content is a stranger's: a browser may neither guess its type, nor run it, nor take it for a page of ours.
 _UNTRUSTED = {

@@ -1,0 +1,157 @@
+"""What changes an object: publication, mending, the marks of a verification, deletion. All under the object's lock.
+
+Theory of operation. An upload streams through the data plane; when its digests are known, the gate below takes the
+object's lock, asks the registry whether an event vouches for the stored copy, and tells the data plane whether to keep,
+replace or trust what lies there. The lock is given up after the event is committed. A deletion takes the same lock,
+commits its event, then removes the bytes, then commits that they are gone; `recover` finishes what a crash left
+between those steps. So an event never names bytes that are not durable, and no upload loses its bytes to a deletion
+(design, invariants 1, 2, 3, 6 and 7).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from artifactstore.dataplane.exclusion import ObjectLocks, uninterrupted
+from artifactstore.dataplane.spi import (
+    Buffer,
+    DataPlane,
+    IngestHints,
+    IngestResult,
+    Publication,
+    Verdict,
+    VerifyResult,
+)
+from artifactstore.domain.artifact import ObjectRecord, ObjectState
+from artifactstore.domain.digest import Digest, ObjectIdentity
+from artifactstore.domain.errors import DigestMismatchError, ObjectNotFoundError, RegistryError, StorageError
+from artifactstore.registry.registry import Registry
+
+_log = logging.getLogger(__name__)
+
+
+class ObjectLifecycle:
+    """The protocols that join bytes and facts. One for all who act on a root, since the locks are its."""
+
+    def __init__(self, dataplane: DataPlane, registry: Registry) -> None:
+        self._dataplane = dataplane
+        self._registry = registry
+        self.locks = ObjectLocks()
+
+    @asynccontextmanager
+    async def ingest(
+        self, stream: AsyncIterable[Buffer], hints: IngestHints, expected: Sequence[Digest]
+    ) -> AsyncIterator[IngestResult]:
+        """Publish the bytes and hold the object's lock until the body of the `async with` has recorded them.
+
+        DigestMismatchError, with nothing stored, unless each of `expected` is a digest of them.
+        """
+        async with AsyncExitStack() as held:
+
+            async def gate(identity: ObjectIdentity) -> Verdict:
+                for digest in expected:
+                    if not identity.matches(digest):
+                        actual = identity.digest(digest.algorithm)
+                        raise DigestMismatchError(f"{digest} was announced; the bytes received are {actual}")
+                await held.enter_async_context(self.locks.hold(identity.blake3.value))
+                return _verdict(await self._registry.object(identity.blake3))
+
+            yield await self._dataplane.ingest_stream(stream, hints, gate=gate)
+
+    async def claim(self, known: ObjectRecord, namespace: str, *, actor: str) -> bool:
+        """Record an upload of a live object to `namespace` without its bytes; False if they are needed after all."""
+        return await uninterrupted(self._claim(known, namespace, actor))
+
+    async def _claim(self, known: ObjectRecord, namespace: str, actor: str) -> bool:
+        blake3 = known.identity.blake3
+        async with self.locks.hold(blake3.value):
+            record = await self._registry.object(blake3)
+            if record != known:  # deleted, or found damaged, while this waited
+                return False
+            try:
+                async with await self._dataplane.serve_object(record.address) as served:
+                    if served.size_bytes != record.identity.size_bytes:
+                        return False
+            except ObjectNotFoundError:
+                return False
+            await self._registry.record_object(
+                record.identity,
+                backend_id=record.backend_id,
+                primary_algorithm=record.primary_algorithm,
+                namespace=namespace,
+                actor=actor,
+            )
+        return True
+
+    async def record_verification(self, record: ObjectRecord, *, actor: str) -> VerifyResult:
+        """Read again under the lock, since an upload may have mended it meanwhile, and record what is so."""
+        return await uninterrupted(self._record_verification(record, actor))
+
+    async def _record_verification(self, record: ObjectRecord, actor: str) -> VerifyResult:
+        blake3 = record.identity.blake3
+        async with self.locks.hold(blake3.value):
+            now = await self._registry.object(blake3)
+            if now is None or not now.state.present:
+                raise ObjectNotFoundError(f"there is no object {blake3}")
+            result = await self._dataplane.verify_object(now.address)
+            if result.verified:
+                await self._registry.mark_sound(blake3, actor=actor)
+            else:
+                _log.error("%s", damage(blake3, result.reason))
+                await self._registry.mark_damaged(
+                    blake3,
+                    reason=result.reason or "unknown",
+                    actual=(result.actual_blake3, result.actual_sha256),
+                    size_bytes=result.size_bytes,
+                    actor=actor,
+                )
+        return result
+
+    async def delete(self, blake3: Digest, *, actor: str) -> None:
+        """Delete an object: the event first, then the bytes. ObjectNotFoundError, ObjectInUseError."""
+        await uninterrupted(self._delete(blake3, actor))
+
+    async def _delete(self, blake3: Digest, actor: str) -> None:
+        async with self.locks.hold(blake3.value):
+            await self._try_purge(await self._registry.delete_object(blake3, actor=actor), actor)
+
+    async def _try_purge(self, record: ObjectRecord, actor: str) -> bool:
+        """Remove the bytes of a recorded deletion, and record that; False: the next start's `recover` tries again."""
+        blake3 = record.identity.blake3
+        try:
+            await self._dataplane.delete_object(record.address)
+            await self._registry.purge_object(blake3, actor=actor)
+        except (StorageError, RegistryError) as error:
+            _log.error("the deletion of %s is recorded and not finished yet: %s", blake3, error)
+            return False
+        return True
+
+    async def recover(self, *, actor: str) -> int:
+        """Finish the deletions that a crash, or a failing disk, left between their event and their bytes' removal.
+
+        The number that were finished; one whose bytes still cannot be removed is logged and left to the next start.
+        """
+        finished = 0
+        for record in await self._registry.deleting():
+            blake3 = record.identity.blake3
+            async with self.locks.hold(blake3.value):
+                if await self._registry.object(blake3) == record:
+                    finished += await self._try_purge(record, actor)
+        return finished
+
+
+def damage(blake3: Digest, reason: str | None) -> str:
+    """What there is to say of a damaged object."""
+    return f"the stored copy of {blake3} is damaged ({reason or 'unknown'}); uploading the object again mends it"
+
+
+def _verdict(record: ObjectRecord | None) -> Verdict:
+    """What the registry's record of an object means for bytes that have just been staged."""
+    if record is None or not record.state.present:
+        # no event vouches for a copy that may lie there: an orphan, or bytes on their way out
+        return Verdict(Publication.REPLACE)
+    if record.state is ObjectState.DAMAGED:
+        return Verdict(Publication.REPLACE, record.address)
+    return Verdict(Publication.TRUST, record.address)
