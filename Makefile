@@ -3,6 +3,9 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 NATIVE := $(wildcard native/* asm/*/*)
+# for programs in C that hold the whole kernel; NO_ASM=1 leaves the assembly out
+ASSEMBLY := $(if $(NO_ASM),,$(wildcard asm/$(shell uname -m)/*.S))
+KERNEL_SOURCES := -Inative $(if $(ASSEMBLY),-DAH_ASM=1) native/*.c $(ASSEMBLY)
 
 .PHONY: install dev test lint format type migrate lock clean kernel-sanitize ci
 .DEFAULT_GOAL := help
@@ -36,10 +39,10 @@ format: $(INSTALLED) ## let ruff mend what it can
 type: $(INSTALLED) ## mypy --strict
 	$(PY) -m mypy --strict
 
-kernel-sanitize: ## the kernel's C under AddressSanitizer and UndefinedBehaviorSanitizer
+kernel-sanitize: ## the kernel's C, with the assembly, under AddressSanitizer and UndefinedBehaviorSanitizer
 	@mkdir -p build
 	$(or $(CC),cc) -std=c11 -O1 -g -Wall -Wextra -Wpedantic -Wconversion -Werror -fsanitize=address,undefined \
-	    -fno-sanitize-recover=all -Inative native/*.c tests/kernel/sanitize.c -o build/kernel-sanitize
+	    -fno-sanitize-recover=all $(KERNEL_SOURCES) tests/kernel/sanitize.c -o build/kernel-sanitize
 	build/kernel-sanitize
 
 migrate: $(INSTALLED) ## alembic upgrade head, for the root of ARTIFACTSTORE_ROOT (default ./var)

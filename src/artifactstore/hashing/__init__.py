@@ -80,7 +80,7 @@ class DualHasher:
     def __init__(self) -> None:
         self._state = _ffi.new("ah_state *")
         self._busy = False
-        _lib.ah_init(self._state)
+        _lib.ah_init(self._state, _lib.AH_BOTH)
 
     def update(self, buffer: Buffer) -> None:
         """Take the next bytes: any contiguous buffer of any length. BufferError for one that is not contiguous."""
