@@ -7,9 +7,15 @@
 
 AH_INTERNAL void ah_sha256_ni_blocks(uint32_t state[8], const uint8_t *in, size_t blocks);
 
+AH_INTERNAL void ah_sha_avx2_eights(const ah_lane *lane, size_t eights);
+AH_INTERNAL void ah_sha_avx2_groups(const ah_lane *lane, size_t groups);
+
 static void dual_chunks(const ah_lane *lane, size_t chunks) {
-    ah_sha256_ni_blocks(lane->sha256, lane->in, chunks * (AH_CHUNK_BYTES / AH_BLOCK_BYTES));
-    ah_portable_blake3_chunks(lane->in, chunks, lane->counter, lane->out);
+    size_t taken = chunks / 8 * 8;
+    const uint8_t *in = lane->in + taken * AH_CHUNK_BYTES;
+    ah_sha_avx2_eights(lane, chunks / 8);
+    ah_sha256_ni_blocks(lane->sha256, in, (chunks - taken) * (AH_CHUNK_BYTES / AH_BLOCK_BYTES));
+    ah_portable_blake3_chunks(in, chunks - taken, lane->counter + taken, lane->out + taken * AH_DIGEST_BYTES);
 }
 
 const ah_kernel ah_sha_avx2 = {
@@ -20,5 +26,6 @@ const ah_kernel ah_sha_avx2 = {
     .blake3_parents = ah_portable_blake3_parents,
     .blake3_compress = ah_portable_blake3_compress,
     .dual_chunks = dual_chunks,
+    .dual_groups = ah_sha_avx2_groups,
 };
 #endif

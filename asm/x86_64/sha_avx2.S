@@ -1,0 +1,245 @@
+/* BLAKE3 and SHA-256 of one stream in one pass: SHA-NI with eight lanes of AVX2.
+ *
+ *     void ah_sha_avx2_groups(const ah_lane *lane, size_t groups)      16 KiB each, a chaining value a group
+ *     void ah_sha_avx2_eights(const ah_lane *lane, size_t eights)      eight chunks each, a chaining value a chunk
+ */
+#define S_IN	rsi
+#define S_K	rax
+#define S_FRAME	rsp
+#define S_SAVE	8
+#define S_ABEF	xmm1
+#define S_CDGH	xmm2
+#define S_W0	xmm3
+#define S_W1	xmm4
+#define S_W2	xmm5
+#define S_W3	xmm6
+
+#define B_IN	r8
+#define B_S	r9
+#define B_S3	r10
+#define B_IN4	r11
+#define B_K	rbp
+#define B_FLAGS	r15
+#define B_FRAME	rbx
+#define B_CV	0
+#define B_V	256
+#define B_M	768
+#define B_LO	1280
+#define B_HI	1312
+#define VALUES	1344		/* 512: chaining values of 16 chunks, then of what is above them */
+#define LANE	1856		/* 8: the argument */
+#define SAVE	1872		/* 32: SHA-256's */
+#define FRAME	1920
+
+#undef S_FRAME
+#undef S_SAVE
+#define S_FRAME	rbx
+#define S_SAVE	SAVE
+
+#define OUT	r12
+#define COUNTER	r13
+#define COUNT	r14
+#define UNIT	rcx
+
+#include "function.h"
+#include "sha256_ni.h"
+#include "blake3_avx2.h"
+
+/* SHA-256 blocks in the shadow of which one compression of eight lanes is. */
+#define BLOCKS	7
+
+	.macro BURST_END
+	vzeroupper
+	.set	due, due + 64 * BLOCKS
+	SHA_STEPS (due / B3_BURSTS)
+	.set	due, due % B3_BURSTS
+	.endm
+
+/* One compression of eight lanes, and BLOCKS blocks of SHA-256 from S_IN on, past which it is left. */
+	.p2align 6
+compress:
+	.cfi_startproc
+	.set	due, 0
+	SHA_BEGIN
+	B3_COMPRESS
+	.if sha_step != 0 || sha_block != BLOCKS
+	.error "the schedule does not come out even"
+	.endif
+	add	S_IN, 64 * BLOCKS
+	ret
+	.cfi_endproc
+
+/* \blocks (a register) blocks of SHA-256 by itself. */
+	.macro SHA_ALONE blocks
+	.p2align 5
+77:	SHA_BEGIN
+	SHA_STEPS 64
+	add	S_IN, 64
+	dec	\blocks
+	jnz	77b
+	.endm
+
+/* The chaining values of the eight chunks at B_IN, of which the first has number COUNTER, to \out. */
+	.macro EIGHT_CHUNKS out
+	mov	B_S, 1024
+	mov	B_S3, 3072
+	lea	B_IN4, [B_IN + 4096]
+	B3_COUNTERS COUNTER, rdx, edx
+	B3_IV_TO_CV
+	lea	B_FLAGS, [B_K + B3_START]
+	vzeroupper
+	mov	UNIT, 16
+88:	call	compress
+	add	B_IN, 64
+	add	B_IN4, 64
+	lea	B_FLAGS, [B_K + B3_NONE]
+	lea	rdx, [B_K + B3_END]
+	dec	UNIT
+	cmp	UNIT, 1
+	cmove	B_FLAGS, rdx
+	jae	88b
+	B3_STORE \out
+	vzeroupper
+	add	B_IN, 8 * 1024 - 1024
+	add	COUNTER, 8
+	.endm
+
+	.macro PROLOGUE
+	push	rbp
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset rbp, 0
+	push	rbx
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset rbx, 0
+	push	r12
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset r12, 0
+	push	r13
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset r13, 0
+	push	r14
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset r14, 0
+	push	r15
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset r15, 0
+	sub	rsp, FRAME + 56		/* 56: room to align; with six registers and the return address, a multiple of 16 */
+	.cfi_adjust_cfa_offset FRAME + 56
+	lea	rbx, [rsp + 56]
+	and	rbx, -64
+	.endm
+
+	.macro EPILOGUE
+	add	rsp, FRAME + 56
+	.cfi_adjust_cfa_offset -(FRAME + 56)
+	.irp r, r15, r14, r13, r12, rbx, rbp
+	pop	\r
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore \r
+	.endr
+	.endm
+
+	.macro ARGUMENTS
+	mov	[rbx + LANE], rdi
+	mov	COUNT, rsi
+	mov	B_IN, [rdi + 8]
+	mov	S_IN, B_IN
+	mov	COUNTER, [rdi + 16]
+	mov	OUT, [rdi + 24]
+	mov	rdx, [rdi]
+	lea	S_K, [rip + SYMBOL(ah_sha256_ni_k)]
+	lea	B_K, [rip + SYMBOL(ah_blake3_avx2_k)]
+	SHA_STATE_IN rdx
+	.endm
+
+	.macro RESULTS
+	mov	rdi, [rbx + LANE]
+	mov	rdx, [rdi]
+	SHA_STATE_OUT rdx
+	.endm
+
+FUNCTION ah_sha_avx2_eights
+	test	rsi, rsi
+	jz	2f
+	PROLOGUE
+	ARGUMENTS
+1:	EIGHT_CHUNKS OUT
+	add	OUT, 8 * 32
+	mov	edx, 128 - 16 * BLOCKS
+	SHA_ALONE rdx
+	dec	COUNT
+	jnz	1b
+	RESULTS
+	EPILOGUE
+2:	ret
+END ah_sha_avx2_eights
+
+FUNCTION ah_sha_avx2_groups
+	test	rsi, rsi
+	jz	4f
+	PROLOGUE
+	ARGUMENTS
+1:	lea	rdi, [rbx + VALUES]
+2:	EIGHT_CHUNKS rdi
+	add	rdi, 8 * 32
+	test	COUNTER, 8
+	jnz	2b
+
+	/* the tree above 16 chunks: four more compressions, of 8, 4, 2 and 1 parents; what the other lanes hold is old
+	   values, and nobody looks at it */
+	mov	[rbx + LANE + 8], B_IN
+	xor	edx, edx
+	lea	rdi, [rbx + VALUES]
+	mov	B_IN, rdi
+	lea	B_IN4, [rdi + 256]
+	mov	B_S, 64
+	mov	B_S3, 192
+	lea	B_FLAGS, [B_K + B3_PARENT]
+	vpxor	xmm7, xmm7, xmm7
+	vmovdqa	[rbx + B_LO], ymm7
+	vmovdqa	[rbx + B_HI], ymm7
+	mov	UNIT, 4
+3:	B3_IV_TO_CV
+	vzeroupper
+	call	compress
+	B3_STORE rdi
+	vzeroupper
+	dec	UNIT
+	jnz	3b
+	vmovdqu	xmm7, [rdi]
+	vmovdqu	xmm8, [rdi + 16]
+	vmovdqu	[OUT], xmm7
+	vmovdqu	[OUT + 16], xmm8
+	add	OUT, 32
+	mov	B_IN, [rbx + LANE + 8]
+	mov	edx, 256 - 36 * BLOCKS
+	SHA_ALONE rdx
+	dec	COUNT
+	jnz	1b
+	RESULTS
+	EPILOGUE
+4:	ret
+END ah_sha_avx2_groups
+
+CONSTANTS
+	.globl	SYMBOL(ah_blake3_avx2_k)
+	.hidden	SYMBOL(ah_blake3_avx2_k)
+SYMBOL(ah_blake3_avx2_k):
+	.macro LANES word
+	.long	\word, \word, \word, \word, \word, \word, \word, \word
+	.endm
+	/* rotations by 16 and by 8, in bytes */
+	.rept 2
+	.byte	2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13
+	.endr
+	.rept 2
+	.byte	1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12
+	.endr
+	.irp word, 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19
+	LANES \word
+	.endr
+	LANES 64	/* the length of a block */
+	LANES 0		/* flags, BLAKE3 paper, table 3 */
+	LANES 1
+	LANES 2
+	LANES 4
