@@ -33,10 +33,11 @@
 #define B3_START	448
 #define B3_END		480
 #define B3_PARENT	512
+#define B3_ORDER	544	/* seven rounds of 16 message words: 32 times the number, 4 bytes */
 #define B3_BURSTS	31
 
 	/* Four words of eight lanes, at \offset in each block, to their message vectors: 32 bytes each, so at 8 * \offset. */
-	.macro B3_LOAD4 offset, r0, r1, r2, r3, t0, t1
+	.macro B3_LOAD4 offset, r0, r1, r2, r3, t0, t1, other=0
 	vmovdqu	xmm\r0, [B_IN + \offset]
 	vmovdqu	xmm\r1, [B_IN + B_S + \offset]
 	vmovdqu	xmm\r2, [B_IN + 2 * B_S + \offset]
@@ -46,10 +47,10 @@
 	vinserti128 ymm\r2, ymm\r2, [B_IN4 + 2 * B_S + \offset], 1
 	vinserti128 ymm\r3, ymm\r3, [B_IN4 + B_S3 + \offset], 1
 	B3_TRANSPOSE \r0, \r1, \r2, \r3, \t0, \t1
-	vmovdqa	[B_FRAME + B_M + 8 * \offset], ymm\r2
-	vmovdqa	[B_FRAME + B_M + 8 * \offset + 32], ymm\r3
-	vmovdqa	[B_FRAME + B_M + 8 * \offset + 64], ymm\t0
-	vmovdqa	[B_FRAME + B_M + 8 * \offset + 96], ymm\t1
+	vmovdqa	[B_FRAME + B_M + \other + 8 * \offset], ymm\r2
+	vmovdqa	[B_FRAME + B_M + \other + 8 * \offset + 32], ymm\r3
+	vmovdqa	[B_FRAME + B_M + \other + 8 * \offset + 64], ymm\t0
+	vmovdqa	[B_FRAME + B_M + \other + 8 * \offset + 96], ymm\t1
 	.endm
 
 	/* 4x4 words in each half: rows r0, r1, r2, r3 to columns r2, r3, t0, t1. */
@@ -166,12 +167,12 @@
 	.endm
 
 	/* The chaining values of eight lanes from B_CV to 256 bytes at \out, lane after lane. */
-	.macro B3_STORE out
+	.macro B3_STORE out, other=0
 	.irp half, 0, 16
-	vmovdqa	ymm9, [B_FRAME + B_CV + 8 * \half]
-	vmovdqa	ymm10, [B_FRAME + B_CV + 8 * \half + 32]
-	vmovdqa	ymm11, [B_FRAME + B_CV + 8 * \half + 64]
-	vmovdqa	ymm12, [B_FRAME + B_CV + 8 * \half + 96]
+	vmovdqa	ymm9, [B_FRAME + B_CV + \other + 8 * \half]
+	vmovdqa	ymm10, [B_FRAME + B_CV + \other + 8 * \half + 32]
+	vmovdqa	ymm11, [B_FRAME + B_CV + \other + 8 * \half + 64]
+	vmovdqa	ymm12, [B_FRAME + B_CV + \other + 8 * \half + 96]
 	B3_TRANSPOSE 9, 10, 11, 12, 13, 14
 	vmovdqu	[\out + \half], xmm11
 	vmovdqu	[\out + \half + 32], xmm12
@@ -185,19 +186,19 @@
 	.endm
 
 	/* The chaining values of eight lanes become BLAKE3's IV. */
-	.macro B3_IV_TO_CV
+	.macro B3_IV_TO_CV other=0
 	.irp i, 0, 1, 2, 3, 4, 5, 6, 7
 	vmovdqa	ymm9, [B_K + B3_IV + 32 * \i]
-	vmovdqa	[B_FRAME + B_CV + 32 * \i], ymm9
+	vmovdqa	[B_FRAME + B_CV + \other + 32 * \i], ymm9
 	.endr
 	.endm
 
 	/* The counters of eight lanes: \counter and the next ones. \t is lost. */
-	.macro B3_COUNTERS counter, t, t32
+	.macro B3_COUNTERS counter, t, t32, other=0
 	.irp i, 0, 1, 2, 3, 4, 5, 6, 7
 	lea	\t, [\counter + \i]
-	mov	[B_FRAME + B_LO + 4 * \i], \t32
+	mov	[B_FRAME + B_LO + \other + 4 * \i], \t32
 	shr	\t, 32
-	mov	[B_FRAME + B_HI + 4 * \i], \t32
+	mov	[B_FRAME + B_HI + \other + 4 * \i], \t32
 	.endr
 	.endm
