@@ -94,51 +94,31 @@ FUNCTION ah_sha256_ni_blocks_x2
 2:	ret
 END ah_sha256_ni_blocks_x2
 
-	/* Two G of stream \i: B3_G2 of blake3_avx2.h, but the offsets of the message words are in registers. */
-	.macro G2 i, a, b, c, d, e, f, g, h
+	/* G of stream \i, as in B3_G2 of blake3_avx2.h, but the offsets of the message words are in registers x and y. */
+	.macro G i, a, b, c, d, x, y, steps
 	.set	v, V + 512 * \i
 	.set	m, M + 512 * \i
 	vmovdqa	ymm9, [rbx + v + 32 * \b]
-	vmovdqa	ymm12, [rbx + v + 32 * \f]
-	vpaddd	B_T, ymm9, [rbx + v + 32 * \a]
-	vpaddd	B_T, B_T, [rbx + X0 + m]
-	vpxor	ymm11, B_T, [rbx + v + 32 * \d]
-	vpaddd	B_T, B_T, [rbx + Y0 + m]
-	vmovdqa	[rbx + v + 32 * \a], B_T
-	vpaddd	B_T, ymm12, [rbx + v + 32 * \e]
-	vpaddd	B_T, B_T, [rbx + X1 + m]
-	vpxor	ymm14, B_T, [rbx + v + 32 * \h]
-	vpaddd	B_T, B_T, [rbx + Y1 + m]
-	vmovdqa	[rbx + v + 32 * \e], B_T
+	vpaddd	ymm12, ymm9, [rbx + v + 32 * \a]
+	vpaddd	ymm12, ymm12, [rbx + \x + m]
+	vpxor	ymm11, ymm12, [rbx + v + 32 * \d]
+	vpaddd	ymm12, ymm12, [rbx + \y + m]
 	vpshufb	ymm11, ymm11, [B_K + B3_ROT16]
-	vpshufb	ymm14, ymm14, [B_K + B3_ROT16]
 	vpaddd	ymm10, ymm11, [rbx + v + 32 * \c]
-	vpaddd	ymm13, ymm14, [rbx + v + 32 * \g]
 	vpxor	ymm9, ymm9, ymm10
-	vpxor	ymm12, ymm12, ymm13
 	B3_ROTATE ymm9, 12
-	B3_ROTATE ymm12, 12
-	vpaddd	B_T, ymm9, [rbx + v + 32 * \a]
-	vmovdqa	[rbx + v + 32 * \a], B_T
-	vpxor	ymm11, ymm11, B_T
-	vpaddd	B_T, ymm12, [rbx + v + 32 * \e]
-	vmovdqa	[rbx + v + 32 * \e], B_T
-	vpxor	ymm14, ymm14, B_T
+	vpaddd	ymm12, ymm12, ymm9
+	vmovdqa	[rbx + v + 32 * \a], ymm12
+	vpxor	ymm11, ymm11, ymm12
 	vpshufb	ymm11, ymm11, [B_K + B3_ROT8]
-	vpshufb	ymm14, ymm14, [B_K + B3_ROT8]
 	vmovdqa	[rbx + v + 32 * \d], ymm11
-	vmovdqa	[rbx + v + 32 * \h], ymm14
 	vpaddd	ymm10, ymm10, ymm11
-	vpaddd	ymm13, ymm13, ymm14
 	vmovdqa	[rbx + v + 32 * \c], ymm10
-	vmovdqa	[rbx + v + 32 * \g], ymm13
 	vpxor	ymm9, ymm9, ymm10
-	vpxor	ymm12, ymm12, ymm13
 	B3_ROTATE ymm9, 7
-	B3_ROTATE ymm12, 7
 	vmovdqa	[rbx + v + 32 * \b], ymm9
-	vmovdqa	[rbx + v + 32 * \f], ymm12
-	BURST_END
+	vzeroupper
+	SHA2_STEPS \steps
 	.endm
 
 	/* The same two G of both streams, in turns: what one has stored the other does not wait for. */
@@ -147,8 +127,10 @@ END ah_sha256_ni_blocks_x2
 	mov	Y0d, [ORDER + \at + 4]
 	mov	X1d, [ORDER + \at + 8]
 	mov	Y1d, [ORDER + \at + 12]
-	G2	0, \a, \b, \c, \d, \e, \f, \g, \h
-	G2	1, \a, \b, \c, \d, \e, \f, \g, \h
+	G	0, \a, \b, \c, \d, X0, Y0, 4
+	G	1, \a, \b, \c, \d, X0, Y0, 4
+	G	0, \e, \f, \g, \h, X1, Y1, 4
+	G	1, \e, \f, \g, \h, X1, Y1, 4
 	.endm
 
 	/* The next block of stream \i: its message, and the second half of its state. */
