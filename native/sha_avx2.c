@@ -12,6 +12,7 @@ AH_INTERNAL void ah_sha_avx_blocks(const ah_blocks *blocks);
 AH_INTERNAL void ah_avx_compress(const uint32_t cv[8], const uint8_t block[64], uint32_t block_length, uint64_t counter,
                                  uint32_t flags, uint32_t out[8]);
 AH_INTERNAL void ah_sha_avx2_pairs(const ah_lane *lane, size_t pairs);
+AH_INTERNAL void ah_sha_avx2_quads(const ah_lane *lane, size_t quads);
 AH_INTERNAL void ah_sha_avx2_eights(const ah_lane *lane, size_t eights);
 AH_INTERNAL void ah_sha_avx2_groups(const ah_lane *lane, size_t groups);
 
@@ -55,9 +56,10 @@ static ah_lane skip(ah_lane lane, size_t chunks) {
 }
 
 static void dual_chunks(const ah_lane *lane, size_t chunks) {
-    ah_lane rest = skip(*lane, chunks / 8 * 8);
+    ah_lane after_eights = skip(*lane, chunks / 8 * 8), after_quads = skip(*lane, chunks / 4 * 4);
     ah_sha_avx2_eights(lane, chunks / 8);
-    ah_sha_avx2_pairs(&rest, chunks % 8 / 2);
+    ah_sha_avx2_quads(&after_eights, chunks % 8 / 4);
+    ah_sha_avx2_pairs(&after_quads, chunks % 4 / 2);
     if (chunks % 2 == 0) return;
     ah_lane last = skip(*lane, chunks - 1);
     one_chunk(last.sha256, last.in, last.counter, last.out);
