@@ -29,9 +29,16 @@ _WAITING_BYTES = 16384
 
 _STATE = _ffi.typeof("ah_state *")
 _BYTES = _ffi.typeof("uint8_t[]")
+_ROOM = _ffi.typeof("uint8_t[64]")
 # ah_init sets what is read, so the allocation need not be cleared
 _new_state = _ffi.new_allocator(should_clear_after_alloc=False)
+# bound here: to look a name up in cffi's library takes as long as a short call
+_NULL = _ffi.NULL
+_init = _lib.ah_init
+_update = _lib.ah_update
+_digests_into = _lib.ah_digests
 _dual_digest = _lib.ah_dual_digest
+_WHICH = {"blake3": _lib.AH_BLAKE3, "sha256": _lib.AH_SHA256}
 
 
 class KernelUnavailableError(RuntimeError):
@@ -79,7 +86,7 @@ _outputs: list[_Output] = []
 
 
 def _new_output() -> _Output:
-    room = _ffi.new("uint8_t[64]")
+    room = _ffi.new(_ROOM)
     return room, room + 32, _ffi.buffer(room)
 
 
@@ -123,7 +130,7 @@ class _Hasher:
         data = _view(buffer)
         self._enter()
         try:
-            _lib.ah_update(self._begun(), data, len(data), _ffi.NULL)
+            _update(self._begun(), data, len(data), _NULL)
         finally:
             self._busy = False
 
@@ -133,21 +140,27 @@ class _Hasher:
         return len(self._first or b"") if self._state is None else int(_lib.ah_length(self._state))
 
     def _digests(self) -> DualDigest:
-        output = _new_output()
+        try:
+            output = _outputs.pop()
+        except IndexError:
+            output = _new_output()
         self._enter()
         try:
-            _lib.ah_digests(self._begun(), output[0], output[1])
+            _digests_into(self._begun(), output[0], output[1])
         finally:
             self._busy = False
-        return DualDigest(output[2][:32], output[2][32:])
+        both = output[2]
+        digest = DualDigest(both[:32], both[32:])
+        _outputs.append(output)
+        return digest
 
     def _begun(self) -> Any:
         """The native state, which has taken all that was given; within _enter."""
         if self._state is None:
             state = _new_state(_STATE)
-            first = self._first or b""
-            _lib.ah_init(state, self._which)
-            _lib.ah_update(state, first, len(first), _ffi.NULL)
+            _init(state, self._which)
+            if self._first is not None:
+                _update(state, self._first, len(self._first), _NULL)
             self._state, self._first = state, None
         return self._state
 
@@ -203,7 +216,7 @@ class SingleHasher(_Hasher):
     def __init__(self, algorithm: Literal["blake3", "sha256"]) -> None:
         super().__init__()
         self.algorithm = algorithm
-        self._which = {"blake3": _lib.AH_BLAKE3, "sha256": _lib.AH_SHA256}[algorithm]
+        self._which = _WHICH[algorithm]
 
     def digest(self) -> bytes:
         """The digest of what was taken so far, 32 bytes; the hasher goes on being usable."""
@@ -232,7 +245,7 @@ def update_pair(first: _Hasher, first_buffer: Buffer, second: _Hasher, second_bu
 
 def _select() -> None:
     wanted = os.environ.get(_VARIABLE) or None
-    if _lib.ah_select(_ffi.NULL if wanted is None else wanted.encode()) != _lib.AH_OK:
+    if _lib.ah_select(_NULL if wanted is None else wanted.encode()) != _lib.AH_OK:
         raise KernelUnavailableError(f"{_VARIABLE}={wanted}: this CPU can run {', '.join(kernels())}")
 
 
