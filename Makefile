@@ -5,9 +5,12 @@ INSTALLED := .venv/.installed
 NATIVE := $(wildcard native/* asm/*/*)
 # for programs in C that hold the whole kernel; NO_ASM=1 leaves the assembly out
 ASSEMBLY := $(if $(NO_ASM),,$(wildcard asm/$(shell uname -m)/*.S))
+KERNEL_CC := $(or $(CC),cc) -std=c11
+CALL := $(wildcard tests/kernel/call-$(shell uname -m).S)
 KERNEL_SOURCES := -Inative $(if $(ASSEMBLY),-DAH_ASM=1) native/*.c $(ASSEMBLY)
 
-.PHONY: install dev test lint format type migrate lock clean kernel-sanitize ci
+.PHONY: install dev test lint format type migrate lock clean ci
+.PHONY: kernel-sanitize kernel-check kernel-fuzz kernel-emulated
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## these lines
@@ -41,9 +44,23 @@ type: $(INSTALLED) ## mypy --strict
 
 kernel-sanitize: ## the kernel's C, with the assembly, under AddressSanitizer and UndefinedBehaviorSanitizer
 	@mkdir -p build
-	$(or $(CC),cc) -std=c11 -O1 -g -Wall -Wextra -Wpedantic -Wconversion -Werror -fsanitize=address,undefined \
+	$(KERNEL_CC) -O1 -g -Wall -Wextra -Wpedantic -Wconversion -Werror -fsanitize=address,undefined \
 	    -fno-sanitize-recover=all $(KERNEL_SOURCES) tests/kernel/sanitize.c -o build/kernel-sanitize
 	build/kernel-sanitize
+
+kernel-check: ## every entry of every kernel of this CPU: guard pages, calling convention, the portable one's answers
+	@mkdir -p build
+	$(KERNEL_CC) -O1 -g $(KERNEL_SOURCES) $(CALL) tests/kernel/harness.c -o build/kernel-check
+	build/kernel-check
+
+kernel-fuzz: ## random programs over all kernels, for SECONDS (default 600)
+	@mkdir -p build
+	$(KERNEL_CC) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all $(KERNEL_SOURCES) tests/kernel/fuzz.c \
+	    -o build/kernel-fuzz
+	build/kernel-fuzz $(or $(SECONDS),600)
+
+kernel-emulated: ## kernel-check on CPUs that this machine is not, under QEMU
+	scripts/kernel-emulated
 
 migrate: $(INSTALLED) ## alembic upgrade head, for the root of ARTIFACTSTORE_ROOT (default ./var)
 	$(PY) -m alembic upgrade head

@@ -63,8 +63,8 @@ void ah_digests(const ah_state *state, uint8_t blake3[32], uint8_t sha256[32]);
  * were handed out, or because the stream has at most one group, whose value would be the root's. */
 size_t ah_last_group(const ah_state *state, uint8_t group[32]);
 
-/* Both digests of one buffer. */
-void ah_dual_digest(const uint8_t *in, size_t length, uint8_t blake3[32], uint8_t sha256[32]);
+/* The digests in `which` of one buffer, as if by ah_init, ah_update and ah_digests. */
+void ah_digest(uint32_t which, const uint8_t *in, size_t length, uint8_t blake3[32], uint8_t sha256[32]);
 
 /* Bytes taken so far. */
 uint64_t ah_length(const ah_state *state);

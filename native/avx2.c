@@ -15,6 +15,9 @@
 #define TARGET __attribute__((target("avx2,bmi,bmi2")))
 #define INLINE TARGET static inline __attribute__((always_inline))
 
+/* Let the compiler forget what it has just stored there: else it takes the words out of the vectors again, one by one. */
+#define IN_MEMORY(array) __asm__("" : "+m"(array))
+
 INLINE uint32_t rotate(uint32_t w, unsigned n) { return w >> n | w << (32 - n); }
 
 /* One round: `wk` is the message word and the constant. b_c is b ^ c, and becomes a ^ b, the next round's b ^ c. */
@@ -62,6 +65,7 @@ TARGET static void sha256_blocks(uint32_t state[8], const uint8_t *in, size_t bl
         }
 #pragma GCC unroll 8
         for (unsigned q = 0; q < 16; q += 2) {
+            IN_MEMORY(wk);
             ROUND(a, b, c, d, e, f, g, h, wk[4 * (q % 4)]);
             ROUND(h, a, b, c, d, e, f, g, wk[4 * (q % 4) + 1]);
             ROUND(g, h, a, b, c, d, e, f, wk[4 * (q % 4) + 2]);
@@ -70,6 +74,7 @@ TARGET static void sha256_blocks(uint32_t state[8], const uint8_t *in, size_t bl
                 w[q % 4] = schedule(w[q % 4], w[(q + 1) % 4], w[(q + 2) % 4], w[(q + 3) % 4]);
                 _mm_store_si128((__m128i *)(void *)(wk + 4 * (q % 4)), _mm_add_epi32(w[q % 4], k[q + 4]));
             }
+            IN_MEMORY(wk);
             ROUND(e, f, g, h, a, b, c, d, wk[4 * ((q + 1) % 4)]);
             ROUND(d, e, f, g, h, a, b, c, wk[4 * ((q + 1) % 4) + 1]);
             ROUND(c, d, e, f, g, h, a, b, wk[4 * ((q + 1) % 4) + 2]);

@@ -357,10 +357,10 @@ size_t ah_last_group(const ah_state *state, uint8_t group[32]) {
     return 1;
 }
 
-void ah_dual_digest(const uint8_t *in, size_t length, uint8_t blake3[32], uint8_t sha256[32]) {
+void ah_digest(uint32_t which, const uint8_t *in, size_t length, uint8_t blake3[32], uint8_t sha256[32]) {
     const ah_kernel *kernel = ah_kernel_enter();
     ah_state state;
-    ah_init(&state, AH_BOTH);
+    ah_init(&state, which);
     cursor c = begin(kernel, &state, in, length, NULL);
     while (step(&c)) continue;
     finish(kernel, &state, c.in, blake3, sha256); /* the tail may stay where it is */

@@ -1,9 +1,11 @@
 /* The kernel for SHA-NI and SSE4.1: CPUs of the small kind that have no AVX.
  *
- * C intrinsics, since assembly would gain little here: four lanes of BLAKE3 need 272 vector instructions a block, with the
- * 164 operations of SHA-256 more than four ports do in the 128 cycles of a block, so ports and not the schedule are the
- * bound; and what a compiler cannot do, vzeroupper between bursts, is not needed without AVX. The interleaving is written
- * out: 64 quads of rounds (four blocks) spread over the 14 half rounds of a compression of four lanes.
+ * C intrinsics: a stepping stone, not tuned. The interleaving is written out, 64 quads of rounds (four blocks) over the 14
+ * half rounds of a compression of four lanes, but with two-operand instructions and 16 registers the compiler passes most
+ * of BLAKE3's state through memory, and on Zen 3 the two take the time of one after the other. A CPU that ends up here has
+ * SHA-NI and no AVX (Goldmont, Tremont); none was at hand, and schedules are not tuned on other CPUs than those that
+ * will run them. What bounds four lanes anyway: 272 vector instructions a block and the 164 operations of SHA-256 are
+ * more than three ports do in the 128 cycles of a block.
  */
 #include "artifact_hash.h"
 #include "portable.h"

@@ -25,7 +25,7 @@ STATE_BYTES: int = _lib.AH_EXPORT_BYTES
 _VARIABLE = "ARTIFACTSTORE_KERNEL"
 # A hasher's first buffer, if it is no longer than this and cannot change, waits for the next call: most often that asks
 # for the digests, and the two are one native call.
-_WAITING_BYTES = 16384
+_WAITING_BYTES = 65536
 
 _STATE = _ffi.typeof("ah_state *")
 _BYTES = _ffi.typeof("uint8_t[]")
@@ -37,7 +37,8 @@ _NULL = _ffi.NULL
 _init = _lib.ah_init
 _update = _lib.ah_update
 _digests_into = _lib.ah_digests
-_dual_digest = _lib.ah_dual_digest
+_digest = _lib.ah_digest
+_BOTH = _lib.AH_BOTH
 _WHICH = {"blake3": _lib.AH_BLAKE3, "sha256": _lib.AH_SHA256}
 
 
@@ -90,19 +91,23 @@ def _new_output() -> _Output:
     return room, room + 32, _ffi.buffer(room)
 
 
-def dual_digest(buffer: Buffer) -> DualDigest:
-    """Both digests of one contiguous buffer, in one native call. BufferError for one that is not contiguous."""
+def _digest_of(which: int, buffer: Buffer) -> DualDigest:
     data = buffer if type(buffer) is bytes else _ffi.from_buffer(_BYTES, buffer)
     try:
         output = _outputs.pop()
     except IndexError:
         output = _new_output()
     blake3, sha256, both = output
-    _dual_digest(data, len(data), blake3, sha256)
+    _digest(which, data, len(data), blake3, sha256)
     # what DualDigest(blake3, sha256) does, in half the time
     digest = tuple.__new__(DualDigest, (both[:32], both[32:]))
     _outputs.append(output)
     return digest
+
+
+def dual_digest(buffer: Buffer) -> DualDigest:
+    """Both digests of one contiguous buffer, in one native call. BufferError for one that is not contiguous."""
+    return _digest_of(_BOTH, buffer)
 
 
 class _Hasher:
@@ -140,6 +145,9 @@ class _Hasher:
         return len(self._first or b"") if self._state is None else int(_lib.ah_length(self._state))
 
     def _digests(self) -> DualDigest:
+        first = self._first
+        if first is not None:
+            return _digest_of(self._which, first)
         try:
             output = _outputs.pop()
         except IndexError:
@@ -175,12 +183,11 @@ class DualHasher(_Hasher):
     """Both digests of a stream that comes in pieces of any size. One thread at a time: else HasherBusyError."""
 
     __slots__ = ()
-    _which = _lib.AH_BOTH
+    _which = _BOTH
 
     def digests(self) -> DualDigest:
         """Both digests of what was taken so far; the hasher goes on being usable."""
-        first = self._first
-        return self._digests() if first is None else dual_digest(first)
+        return self._digests()
 
     def copy(self) -> DualHasher:
         """An independent hasher that has taken the same bytes."""
