@@ -274,3 +274,43 @@ FUNCTION ah_blake3_avx2_parents
 	jmp	1b
 4:	EPILOGUE
 END ah_blake3_avx2_parents
+
+CONSTANTS
+	.globl	SYMBOL(ah_blake3_avx2_k)
+	.hidden	SYMBOL(ah_blake3_avx2_k)
+SYMBOL(ah_blake3_avx2_k):
+	.macro LANES word
+	.long	\word, \word, \word, \word, \word, \word, \word, \word
+	.endm
+	/* rotations by 16 and by 8, in bytes */
+	.rept 2
+	.byte	2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13
+	.endr
+	.rept 2
+	.byte	1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12
+	.endr
+	.irp word, 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19
+	LANES \word
+	.endr
+	/* the same by rows */
+	.rept 2
+	.long	0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a
+	.endr
+	.rept 2
+	.long	0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19
+	.endr
+	LANES 64	/* the length of a block */
+	LANES 0		/* flags, BLAKE3 paper, table 3 */
+	LANES 1
+	LANES 2
+	LANES 4
+	/* the message words of seven rounds, as offsets of vectors: BLAKE3 paper, table 2, applied 0 to 6 times */
+	.irp word, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, \
+		2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8, \
+		3, 4, 10, 12, 13, 2, 7, 14, 6, 5, 9, 0, 11, 15, 8, 1, \
+		10, 7, 12, 9, 14, 3, 13, 15, 4, 0, 11, 2, 5, 8, 1, 6, \
+		12, 13, 9, 11, 15, 10, 14, 8, 7, 2, 5, 3, 0, 1, 6, 4, \
+		9, 14, 11, 5, 8, 12, 15, 1, 13, 3, 0, 10, 2, 6, 4, 7, \
+		11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13
+	.long	32 * \word
+	.endr

@@ -1,10 +1,15 @@
-/* SHA-256 by SHA-NI: one stream, and two at once.
+/* SHA-256 of one stream by SHA-NI.
  *
  *     void ah_sha256_ni_blocks(uint32_t state[8], const uint8_t *in, size_t blocks);          rdi, rsi, rdx
  *
  * System V calls. Clobbers: rax, rsi, rdx, xmm0 to xmm6, flags; 40 bytes of red zone are used. Needs SHA, SSE4.1, AVX.
+ * No upper half is touched; a caller leaves them clean (every function here does).
  *
- * Register map: see the definitions. Where its cycles go: see sha256_ni.h; the loop itself is in the shadow.
+ * Register map: the definitions. Where its cycles go: 32 sha256rnds2 in sequence, 4 cycles each, and one addition: 129 a
+ * block (sha256_ni.h). Everything else is in the shadow of that.
+ *
+ *     CPU                       cycles a byte    against OpenSSL
+ *     AMD Zen 3 (EPYC, SHA-NI)  1.96             0.99
  */
 #define S_IN	rsi
 #define S_K	rax

@@ -1,8 +1,29 @@
-/* Two streams at once: SHA-NI, two chains interleaved, with eight lanes of AVX2 for BLAKE3 of one and then the other.
+/* Two streams at once: SHA-NI, two chains interleaved, with eight lanes of AVX2 for BLAKE3 of both.
  *
  *     void ah_sha256_ni_blocks_x2(uint32_t first[8], const uint8_t *first_in, uint32_t second[8],
- *                                 const uint8_t *second_in, size_t blocks)
- *     void ah_sha_avx2_eights_x2(const ah_lane *first, const ah_lane *second, size_t eights)
+ *                                 const uint8_t *second_in, size_t blocks)                    rdi, rsi, rdx, rcx, r8
+ *     void ah_sha_avx2_eights_x2(const ah_lane *first, const ah_lane *second, size_t eights)  rdi, rsi, rdx
+ *         eight chunks of each stream, a chaining value a chunk
+ *
+ * System V calls. Clobbers the registers that a callee may, all vector registers; upper halves are clean at the end.
+ *
+ * How it is done. As in sha_avx2.S, in bursts with vzeroupper between, but both streams take turns, one G of the first,
+ * one of the second: what one has stored, the other does not wait for. A burst is one G, 21 instructions, since the
+ * scheduler of the vector unit has 64 places, and a longer one fills it. The seven rounds are a loop, so that the code
+ * (8 KiB) stays in the cache of decoded instructions; which message words a round takes is read from a table of offsets
+ * into general registers, which idle.
+ * A turn of the loop is one round of both streams and one block of each for SHA-256; loading the message is an eighth.
+ *
+ * Register map: the definitions. xmm0 to xmm8 are SHA-256's (sha256_ni_x2.h), ymm9 to ymm15 BLAKE3's within a burst.
+ *
+ * Where its cycles go. Two chains of sha256rnds2 alone: 129 a block of each, the latency of one. With BLAKE3 the bound is
+ * the four vector ports: a block of each is 2 * 164 operations of SHA-256 (msg2 is four, msg1 two) and 2 * 139 of BLAKE3,
+ * 606, so 151 cycles at least; shifts and shuffles alone, on two of the ports, are 290, so 145. Measured are 210.
+ * Dropped: whole compressions of one stream and then of the other (264); two G of one stream a burst (212, more code);
+ * both streams' G in one burst and twice the steps after (223); vpmulld for left shifts (218).
+ *
+ *     CPU                       SHA-256 of both    both functions of both    one stream at a time
+ *     AMD Zen 3 (EPYC, SHA-NI)  0.99               1.62                      1.96    cycles a byte, in sum
  */
 #define D_IN	rsi
 #define D_IN2	rcx

@@ -1,7 +1,7 @@
-/* Every entry of every kernel that this CPU can run against the portable one, entry by entry, in the manner of checkasm:
- * input, output and state end at a page that nobody may touch, or begin after one; outputs are filled with 0x88 before;
- * on x86-64 the call goes through call-x86_64.S, which looks at what the ABI promises. Prints a line a kernel and exits with 0,
- * or names the first entry that is wrong and exits with 1. Names on the command line choose kernels, and lacking one of
+/* Every entry of every kernel that this CPU can run against the portable one, in the manner of checkasm: input,
+ * output and state end at a page that nobody may touch, or begin after one; outputs are filled with 0x88 before; on
+ * x86-64 the call goes through call-x86_64.S, which looks at what the ABI promises. Prints a line a kernel and exits with
+ * 0, or names the first entry that is wrong and exits with 1. Names on the command line choose kernels, and lacking one of
  * them is an error. */
 #define _GNU_SOURCE
 #include "artifact_hash.h"
@@ -136,7 +136,8 @@ static void compress(const ah_kernel *k, size_t length, int at_end) {
 }
 
 static void blocks(const ah_kernel *k, size_t sha, size_t b3, int at_end) {
-    uint8_t *in[2] = {fill(place(in_room[0], sha * 64, at_end), sha * 64), fill(place(in_room[1], b3 * 64, at_end), b3 * 64)};
+    uint8_t *in[2] = {fill(place(in_room[0], sha * 64, at_end), sha * 64),
+                      fill(place(in_room[1], b3 * 64, at_end), b3 * 64)};
     uint8_t *state = fill(place(state_room[0], 32, at_end), 32), *cv = fill(place(state_room[1], 32, at_end), 32);
     uint32_t expected[2][8], length = (uint32_t)random64() % 65;
     uint64_t counter = counters[b3 % 6];
@@ -148,7 +149,8 @@ static void blocks(const ah_kernel *k, size_t sha, size_t b3, int at_end) {
         ah_portable.blake3_compress(expected[1], in[1] + 64 * i, i == b3 - 1 ? length : 64, counter,
                                     (uint32_t)((i == 0 ? 1 : 0) | (i == b3 - 1 ? 10 : 0)), expected[1]);
     ah_blocks *arguments = (ah_blocks *)(void *)place(argument_room, sizeof *arguments, 1);
-    *arguments = (ah_blocks){(uint32_t *)(void *)state, in[0], sha, (uint32_t *)(void *)cv, in[1], b3, counter, 1, 10, length};
+    *arguments = (ah_blocks){(uint32_t *)(void *)state, in[0], sha, (uint32_t *)(void *)cv, in[1], b3, counter, 1, 10,
+                             length};
     call(FUNCTION(k->dual_blocks), (uint64_t[6]){P(arguments)}, b3);
     require(memcmp(state, expected[0], 32) == 0, "SHA-256 differs", sha);
     require(memcmp(cv, expected[1], 32) == 0, "BLAKE3 differs", b3);
@@ -172,7 +174,9 @@ static void lanes(const ah_kernel *k, size_t count, int groups, unsigned lanes, 
     uint32_t states[2][8];
     ah_lane *lane = (ah_lane *)(void *)place(argument_room, 2 * sizeof *lane, 1);
     size_t chunks = groups ? 16 * count : count;
-    void (*function)(void) = lanes == 2 ? FUNCTION(k->dual_groups_pair) : groups ? FUNCTION(k->dual_groups) : FUNCTION(k->dual_chunks);
+    void (*function)(void) = lanes == 2 ? FUNCTION(k->dual_groups_pair)
+                             : groups   ? FUNCTION(k->dual_groups)
+                                        : FUNCTION(k->dual_chunks);
     if (function == NULL) return;
     for (unsigned i = 0; i < lanes; i++) {
         uint64_t counter = groups ? counters[(count + i) % 6] & ~(uint64_t)15 : counters[(count + i) % 6];
