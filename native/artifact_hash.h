@@ -63,8 +63,9 @@ void ah_digests(const ah_state *state, uint8_t blake3[32], uint8_t sha256[32]);
  * were handed out, or because the stream has at most one group, whose value would be the root's. */
 size_t ah_last_group(const ah_state *state, uint8_t group[32]);
 
-/* The digests in `which` of one buffer, as if by ah_init, ah_update and ah_digests. */
-void ah_digest(uint32_t which, const uint8_t *in, size_t length, uint8_t blake3[32], uint8_t sha256[32]);
+/* The digests in `which` of one buffer, as if by ah_init, ah_update and ah_digests: BLAKE3's, then SHA-256's. One
+ * pointer, since for a short buffer each argument that comes from Python is felt. */
+void ah_digest(uint32_t which, const uint8_t *in, size_t length, uint8_t both[64]);
 
 /* Bytes taken so far. */
 uint64_t ah_length(const ah_state *state);

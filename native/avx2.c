@@ -15,7 +15,7 @@
 #define TARGET __attribute__((target("avx2,bmi,bmi2")))
 #define INLINE TARGET static inline __attribute__((always_inline))
 
-/* Let the compiler forget what it has just stored there: else it takes the words out of the vectors again, one by one. */
+/* Let the compiler forget what it has just stored there: else it takes the words out of the vectors, one by one. */
 #define IN_MEMORY(array) __asm__("" : "+m"(array))
 
 INLINE uint32_t rotate(uint32_t w, unsigned n) { return w >> n | w << (32 - n); }
@@ -37,13 +37,13 @@ INLINE __m128i sigma0(__m128i w) {
     return _mm_xor_si128(_mm_xor_si128(r7, r18), _mm_srli_epi32(w, 3));
 }
 
-/* sigma1 of two words, each given twice side by side; in the low half of each pair. A shift of 64 bits is a rotation. */
+/* sigma1 of two words, each given twice side by side; in the low half of each pair. A shift of 64 bits rotates. */
 INLINE __m128i sigma1(__m128i pairs) {
     __m128i r17 = _mm_srli_epi64(pairs, 17), r19 = _mm_srli_epi64(pairs, 19);
     return _mm_xor_si128(_mm_xor_si128(r17, r19), _mm_srli_epi32(pairs, 10));
 }
 
-/* The next four words after 16: w[t] = w[t-16] + sigma0(w[t-15]) + w[t-7] + sigma1(w[t-2]); the last two need the first. */
+/* The next four words after 16: w[t-16] + sigma0(w[t-15]) + w[t-7] + sigma1(w[t-2]); the last two need the first. */
 INLINE __m128i schedule(__m128i w0, __m128i w4, __m128i w8, __m128i w12) {
     const __m128i low = _mm_set_epi64x(-1, 0x0b0a090803020100ll), high = _mm_set_epi64x(0x0b0a090803020100ll, -1);
     __m128i w = _mm_add_epi32(_mm_add_epi32(w0, sigma0(_mm_alignr_epi8(w4, w0, 4))), _mm_alignr_epi8(w12, w8, 4));

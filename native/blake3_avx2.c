@@ -25,7 +25,8 @@ void ah_avx2_blake3_chunks(const uint8_t *in, size_t chunks, uint64_t counter, u
         memcpy(cv, ah_blake3_iv, sizeof cv);
         for (size_t block = 0; block < CHUNK_BLOCKS; block++) {
             uint32_t flags = block == 0 ? AH_CHUNK_START : block == CHUNK_BLOCKS - 1 ? AH_CHUNK_END : 0;
-            ah_avx_compress(cv, in + i * AH_CHUNK_BYTES + block * AH_BLOCK_BYTES, AH_BLOCK_BYTES, counter + i, flags, cv);
+            const uint8_t *at = in + i * AH_CHUNK_BYTES + block * AH_BLOCK_BYTES;
+            ah_avx_compress(cv, at, AH_BLOCK_BYTES, counter + i, flags, cv);
         }
         store_words(out + i * AH_DIGEST_BYTES, cv);
     }

@@ -20,7 +20,7 @@ void ah_update_pair(ah_state *first, const uint8_t *first_in, size_t first_lengt
                     const uint8_t *second_in, size_t second_length);
 void ah_digests(const ah_state *state, uint8_t blake3[32], uint8_t sha256[32]);
 size_t ah_last_group(const ah_state *state, uint8_t group[32]);
-void ah_digest(uint32_t which, const uint8_t *in, size_t length, uint8_t blake3[32], uint8_t sha256[32]);
+void ah_digest(uint32_t which, const uint8_t *in, size_t length, uint8_t both[64]);
 uint64_t ah_length(const ah_state *state);
 void ah_export(const ah_state *state, uint8_t *out);
 int ah_import(ah_state *state, const uint8_t *in, size_t length);

@@ -236,7 +236,8 @@ size_t ah_update(ah_state *state, const uint8_t *in, size_t length, uint8_t *gro
 static int step_pair(cursor *a, cursor *b) {
     const ah_kernel *kernel = a->kernel;
     uint8_t values[2][BATCH * AH_DIGEST_BYTES];
-    ah_lane first = {a->state->sha256, a->in, a->index, values[0]}, second = {b->state->sha256, b->in, b->index, values[1]};
+    ah_lane first = {a->state->sha256, a->in, a->index, values[0]};
+    ah_lane second = {b->state->sha256, b->in, b->index, values[1]};
     size_t groups = at_most(at_most(groups_ahead(a), groups_ahead(b)), BATCH);
     uint32_t which = a->state->which;
     if (groups == 0 || which != b->state->which) return 0;
@@ -318,7 +319,8 @@ static void finish_tail(const ah_kernel *kernel, const ah_state *state, const ui
     size_t blocks = pad(padded, rest, state->length);
     int empty = waiting == 0 && counter > 0;
     run(kernel, which,
-        &(ah_blocks){words, padded, blocks, cv, block, empty ? 0 : 1, counter, start, AH_CHUNK_END | flags, (uint32_t)rest});
+        &(ah_blocks){words, padded, blocks, cv, block, empty ? 0 : 1, counter, start, AH_CHUNK_END | flags,
+                     (uint32_t)rest});
     if (empty)
         memcpy(value, state->stack[stack_depth(state->length) - 1], AH_DIGEST_BYTES);
     else
@@ -357,13 +359,13 @@ size_t ah_last_group(const ah_state *state, uint8_t group[32]) {
     return 1;
 }
 
-void ah_digest(uint32_t which, const uint8_t *in, size_t length, uint8_t blake3[32], uint8_t sha256[32]) {
+void ah_digest(uint32_t which, const uint8_t *in, size_t length, uint8_t both[64]) {
     const ah_kernel *kernel = ah_kernel_enter();
     ah_state state;
     ah_init(&state, which);
     cursor c = begin(kernel, &state, in, length, NULL);
     while (step(&c)) continue;
-    finish(kernel, &state, c.in, blake3, sha256); /* the tail may stay where it is */
+    finish(kernel, &state, c.in, both, both + AH_DIGEST_BYTES); /* the tail may stay where it is */
 }
 
 uint64_t ah_length(const ah_state *state) { return state->length; }

@@ -36,8 +36,8 @@ static void dual_chunks(const ah_lane *lane, size_t chunks) {
     memcpy(last.out, cv, sizeof cv); /* little-endian, as x86 is */
 }
 
-/* The assembly stops at the chunks: two lanes are bound by throughput, so their trees cost the same in the shadow or out
- * of it, and here eight lanes of parents are full. */
+/* The assembly stops at the chunks: two lanes are bound by throughput, so their trees cost the same in the shadow or
+ * out of it, and here eight lanes of parents are full. */
 static void dual_groups_pair(const ah_lane *first, const ah_lane *second, size_t groups) {
     enum { AT_ONCE = 8 };
     const ah_lane *lanes[2] = {first, second};

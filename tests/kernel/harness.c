@@ -1,7 +1,7 @@
-/* Every entry of every kernel that this CPU can run against the portable one, in the manner of checkasm: input,
- * output and state end at a page that nobody may touch, or begin after one; outputs are filled with 0x88 before; on
- * x86-64 the call goes through call-x86_64.S, which looks at what the ABI promises. Prints a line a kernel and exits with
- * 0, or names the first entry that is wrong and exits with 1. Names on the command line choose kernels, and lacking one of
+/* Every entry of every kernel that this CPU can run against the portable one, in the manner of checkasm: input, output
+ * and state end at a page that nobody may touch, or begin after one; outputs are filled with 0x88 before; on x86-64 the
+ * call goes through call-x86_64.S, which looks at what the ABI promises. Prints a line a kernel and exits with 0, or
+ * names the first entry that is wrong and exits with 1. Names on the command line choose kernels, and lacking one of
  * them is an error. */
 #define _GNU_SOURCE
 #include "artifact_hash.h"
@@ -58,7 +58,8 @@ static uint64_t dirty(uint32_t argument) { return argument; }
 static void call(void (*function)(void), const uint64_t a[6], size_t size) {
     (void)size;
     /* on the 64-bit ABIs in question integer and pointer arguments are passed alike */
-    ((void (*)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t))function)(a[0], a[1], a[2], a[3], a[4], a[5]);
+    typedef void six(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
+    ((six *)function)(a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 #endif
 

@@ -18,7 +18,7 @@ static void walk(const uint8_t *data, size_t length, size_t step) {
     ah_state state, copy;
     size_t handed = 0;
     require(groups != NULL, "no memory");
-    ah_digest(AH_BOTH, data, length, whole[0], whole[1]);
+    ah_digest(AH_BOTH, data, length, whole[0]);
     ah_init(&state, AH_BOTH);
     for (size_t at = 0; at < length; at += step) {
         handed += ah_update(&state, data + at, length - at < step ? length - at : step, groups);
