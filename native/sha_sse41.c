@@ -1,8 +1,8 @@
 /* The kernel for SHA-NI and SSE4.1: CPUs of the small kind that have no AVX (Goldmont, Tremont).
  *
  * BLAKE3 is asm/x86_64/blake3_sse41.S, four lanes. SHA-256 is C intrinsics: it is bound by the latency of sha256rnds2,
- * and a compiler's order of the rest is as good as another. They run one after the other. Stitched by a compiler (64 quads
- * of rounds spread over the 14 half rounds of four lanes) the two took the time of both on Zen 3; four lanes need 272
+ * and a compiler's order of the rest is as good as another. They run one after the other. Stitched by a compiler (64
+ * quads of rounds spread over the 14 half rounds of four lanes) the two took the time of both on Zen 3; four lanes need 272
  * vector instructions a block, which with SHA-256's 164 operations leaves no shadow on a core with two or three vector
  * ports, and no CPU that ends up here was at hand to tune for.
  */
