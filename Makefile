@@ -3,8 +3,14 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 NATIVE := $(wildcard native/* asm/*/*)
+# for programs in C that hold the whole kernel; NO_ASM=1 leaves the assembly out
+ASSEMBLY := $(if $(NO_ASM),,$(wildcard asm/$(shell uname -m)/*.S))
+KERNEL_CC := $(or $(CC),cc) -std=c11
+CALL := $(wildcard tests/kernel/call-$(shell uname -m).S)
+KERNEL_SOURCES := -Inative $(if $(ASSEMBLY),-DAH_ASM=1) native/*.c $(ASSEMBLY)
 
-.PHONY: install dev test test-mounts lint format type migrate lock clean kernel-sanitize ci
+.PHONY: install dev test test-mounts lint format type migrate lock clean ci
+.PHONY: kernel-sanitize kernel-check kernel-fuzz kernel-emulated
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## these lines
@@ -42,11 +48,25 @@ format: $(INSTALLED) ## let ruff mend what it can
 type: $(INSTALLED) ## mypy --strict
 	$(PY) -m mypy --strict
 
-kernel-sanitize: ## the kernel's C under AddressSanitizer and UndefinedBehaviorSanitizer
+kernel-sanitize: ## the kernel's C, with the assembly, under AddressSanitizer and UndefinedBehaviorSanitizer
 	@mkdir -p build
-	$(or $(CC),cc) -std=c11 -O1 -g -Wall -Wextra -Wpedantic -Wconversion -Werror -fsanitize=address,undefined \
-	    -fno-sanitize-recover=all -Inative native/*.c tests/kernel/sanitize.c -o build/kernel-sanitize
+	$(KERNEL_CC) -O1 -g -Wall -Wextra -Wpedantic -Wconversion -Werror -fsanitize=address,undefined \
+	    -fno-sanitize-recover=all $(KERNEL_SOURCES) tests/kernel/sanitize.c -o build/kernel-sanitize
 	build/kernel-sanitize
+
+kernel-check: ## every entry of every kernel of this CPU: guard pages, calling convention, the portable one's answers
+	@mkdir -p build
+	$(KERNEL_CC) -O1 -g $(KERNEL_SOURCES) $(CALL) tests/kernel/harness.c -o build/kernel-check
+	build/kernel-check
+
+kernel-fuzz: ## random programs over all kernels, for SECONDS (default 600)
+	@mkdir -p build
+	$(KERNEL_CC) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all $(KERNEL_SOURCES) tests/kernel/fuzz.c \
+	    -o build/kernel-fuzz
+	build/kernel-fuzz $(or $(SECONDS),600)
+
+kernel-emulated: ## kernel-check on CPUs that this machine is not, under QEMU
+	scripts/kernel-emulated
 
 .PHONY: bench bench-kernel bench-ingest bench-serve bench-registry bench-report
 bench: $(INSTALLED) ## every benchmark suite, one after the other
@@ -69,8 +89,7 @@ bench-report: $(INSTALLED) ## write docs/BENCHMARKS.md from the newest results
 
 build/bench-receive: benchmarks/opponents/receive.c $(NATIVE)
 	@mkdir -p build
-	$(or $(CC),cc) -std=gnu11 -O3 -fno-tree-vectorize -Wall -Wextra -pthread -Inative $< \
-	    $(wildcard native/*.c asm/$(shell uname -m)/*.S) -o $@
+	$(or $(CC),cc) -std=gnu11 -O3 -fno-tree-vectorize -Wall -Wextra -pthread $(KERNEL_SOURCES) $< -o $@
 
 build/bench-publish: benchmarks/opponents/publish.c
 	@mkdir -p build

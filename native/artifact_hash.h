@@ -1,4 +1,4 @@
-/* The dual hasher: BLAKE3 (hash mode) and SHA-256 of one stream in one pass.
+/* The dual hasher: BLAKE3 (hash mode) and SHA-256 of one stream in one pass, or one of the two.
  *
  * Threads: calls on different states may run at once; calls on one state must not (the state has no pointers, so a
  * misuse gives wrong digests and never touches other memory). ah_select comes before all others.
@@ -16,6 +16,10 @@
 #define AH_STACK_DEPTH 54    /* 2^64 bytes are 2^54 chunks */
 #define AH_EXPORT_BYTES (8 + 8 + 32 + AH_CHUNK_BYTES + AH_STACK_DEPTH * AH_DIGEST_BYTES)
 
+#define AH_BLAKE3 1 /* which digests a state is for: a set */
+#define AH_SHA256 2
+#define AH_BOTH 3
+
 #define AH_OK 0
 #define AH_INVALID (-1)   /* the bytes are not a state */
 #define AH_NO_KERNEL (-2) /* no kernel of that name, or not on this CPU */
@@ -23,8 +27,9 @@
 /* Plain data: copyable by assignment, comparable by nothing. The fields are dual.c's own. */
 typedef struct ah_state {
     uint64_t length;                                /* bytes taken so far */
+    uint32_t which;                                 /* AH_BLAKE3, AH_SHA256 or AH_BOTH */
     uint32_t sha256[8];                             /* over all but the tail */
-    uint8_t tail[AH_CHUNK_BYTES];                   /* the last 1..1024 bytes (none of an empty stream), undigested */
+    uint8_t tail[AH_CHUNK_BYTES];                   /* what is not digested yet: less than a chunk, or the only one */
     uint8_t stack[AH_STACK_DEPTH][AH_DIGEST_BYTES]; /* BLAKE3's chaining values of the complete subtrees */
 } ah_state;
 
@@ -37,24 +42,30 @@ const char *ah_kernel_name(size_t index);
 /* How often that kernel was entered by this process, to prove which one ran. Not exact when threads race. */
 uint64_t ah_kernel_hits(size_t index);
 
-/* The state of an empty stream. */
-void ah_init(ah_state *state);
+/* The state of an empty stream, of which the digests in `which` are wanted. */
+void ah_init(ah_state *state, uint32_t which);
 
 /* Take the next `length` bytes, any number, at any alignment.
  * `groups` is NULL, or has room for length / AH_GROUP_BYTES + 1 chaining values of 32 bytes: those of the 16 KiB groups
- * that became complete AND are known not to be the whole stream, since more bytes follow them.
- * They come in order; the return value is how many. The group that ends the stream is ah_last_group's. */
+ * that became complete AND are known not to be the whole stream, since there are other bytes before or after them.
+ * They come in order; the return value is how many. What remains at the end of the stream is ah_last_group's. */
 size_t ah_update(ah_state *state, const uint8_t *in, size_t length, uint8_t *groups);
 
-/* Both digests of the bytes taken so far. The state goes on being usable. */
+/* ah_update of two different streams, with more throughput than one after the other where the CPU allows it. Each may
+ * have any length: what one has beyond the other goes on alone. */
+void ah_update_pair(ah_state *first, const uint8_t *first_in, size_t first_length, ah_state *second,
+                    const uint8_t *second_in, size_t second_length);
+
+/* The digests of the bytes taken so far; one that is not wanted is left alone. The state goes on being usable. */
 void ah_digests(const ah_state *state, uint8_t blake3[32], uint8_t sha256[32]);
 
-/* The chaining value of the last group, complete or not, if the stream ended here: 1, or 0 when there is none because
- * the stream has at most one group, whose value would be the root's and is not a chaining value. */
+/* The chaining value of the last, incomplete group, if the stream ended here: 1; or 0 when there is none, because all
+ * were handed out, or because the stream has at most one group, whose value would be the root's. */
 size_t ah_last_group(const ah_state *state, uint8_t group[32]);
 
-/* Both digests of one buffer. */
-void ah_dual_digest(const uint8_t *in, size_t length, uint8_t blake3[32], uint8_t sha256[32]);
+/* The digests in `which` of one buffer, as if by ah_init, ah_update and ah_digests: BLAKE3's, then SHA-256's. One
+ * pointer, since for a short buffer each argument that comes from Python is felt. */
+void ah_digest(uint32_t which, const uint8_t *in, size_t length, uint8_t both[64]);
 
 /* Bytes taken so far. */
 uint64_t ah_length(const ah_state *state);

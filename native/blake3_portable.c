@@ -80,3 +80,11 @@ void ah_portable_blake3_chunks(const uint8_t *in, size_t chunks, uint64_t counte
         for (unsigned i = 0; i < 8; i++) store_le(out + 4 * i, cv[i]);
     }
 }
+
+void ah_portable_blake3_parents(const uint8_t *in, size_t parents, uint8_t *out) {
+    for (; parents > 0; parents--, in += AH_BLOCK_BYTES, out += 32) {
+        uint32_t cv[8];
+        ah_portable_blake3_compress(ah_blake3_iv, in, AH_BLOCK_BYTES, 0, AH_PARENT, cv);
+        for (unsigned i = 0; i < 8; i++) store_le(out + 4 * i, cv[i]);
+    }
+}

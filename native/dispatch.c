@@ -4,17 +4,27 @@
 #include <stdatomic.h>
 #include <string.h>
 
-static const ah_kernel *const kernels[] = {&ah_portable};
+/* AH_ASM is said by builds that assemble asm/. */
+#if defined(AH_ASM) && defined(__x86_64__)
+#include "x86_64.h"
+#endif
+
+static const ah_kernel *const kernels[] = {
+#if defined(AH_ASM) && defined(__x86_64__)
+    AH_X86_64_KERNELS
+#endif
+    &ah_portable,
+};
 enum { KERNELS = sizeof kernels / sizeof kernels[0] };
 
-static _Atomic(size_t) active; /* index into kernels */
+static _Atomic(size_t) active = KERNELS; /* index into kernels; KERNELS until one is chosen */
 static atomic_uint_least64_t hits[KERNELS];
 
 /* The index in `kernels` of the n-th kernel that this CPU can run; KERNELS past the last. */
 static size_t runnable(size_t n) {
     size_t i = 0;
     for (; i < KERNELS; i++)
-        if (kernels[i]->supported() && n-- == 0) break;
+        if ((kernels[i]->needs & ~ah_cpu()) == 0 && n-- == 0) break;
     return i;
 }
 
@@ -29,7 +39,16 @@ int ah_select(const char *name) {
     }
 }
 
-const char *ah_active(void) { return kernels[atomic_load_explicit(&active, memory_order_relaxed)]->name; }
+static size_t chosen(void) {
+    size_t i = atomic_load_explicit(&active, memory_order_relaxed);
+    if (i == KERNELS) {
+        ah_select(NULL);
+        i = atomic_load_explicit(&active, memory_order_relaxed);
+    }
+    return i;
+}
+
+const char *ah_active(void) { return kernels[chosen()]->name; }
 
 const char *ah_kernel_name(size_t index) {
     size_t i = runnable(index);
@@ -42,7 +61,7 @@ uint64_t ah_kernel_hits(size_t index) {
 }
 
 const ah_kernel *ah_kernel_enter(void) {
-    size_t i = atomic_load_explicit(&active, memory_order_relaxed);
+    size_t i = chosen();
     /* Load and store, not a locked add: a lost count is harmless, a shared cache line on every call is not. */
     uint64_t count = atomic_load_explicit(&hits[i], memory_order_relaxed);
     atomic_store_explicit(&hits[i], count + 1, memory_order_relaxed);

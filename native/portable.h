@@ -6,6 +6,7 @@
 
 AH_INTERNAL void ah_portable_sha256_blocks(uint32_t state[8], const uint8_t *in, size_t blocks);
 AH_INTERNAL void ah_portable_blake3_chunks(const uint8_t *in, size_t chunks, uint64_t counter, uint8_t *out);
+AH_INTERNAL void ah_portable_blake3_parents(const uint8_t *in, size_t parents, uint8_t *out);
 AH_INTERNAL void ah_portable_blake3_compress(const uint32_t cv[8], const uint8_t block[64], uint32_t block_length,
                                              uint64_t counter, uint32_t flags, uint32_t out[8]);
 

@@ -13,13 +13,13 @@ static void require(int condition, const char *what) {
 }
 
 static void walk(const uint8_t *data, size_t length, size_t step) {
-    uint8_t whole[2][32], pieces[2][32], resumed[2][32], last[32], exported[AH_EXPORT_BYTES];
+    uint8_t whole[64], pieces[2][32], resumed[2][32], last[32], exported[AH_EXPORT_BYTES];
     uint8_t *groups = malloc(32 * (step / AH_GROUP_BYTES + 1)); /* exactly what the contract asks for */
     ah_state state, copy;
     size_t handed = 0;
     require(groups != NULL, "no memory");
-    ah_dual_digest(data, length, whole[0], whole[1]);
-    ah_init(&state);
+    ah_digest(AH_BOTH, data, length, whole);
+    ah_init(&state, AH_BOTH);
     for (size_t at = 0; at < length; at += step) {
         handed += ah_update(&state, data + at, length - at < step ? length - at : step, groups);
         if (at / step % 7 == 3) {
