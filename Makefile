@@ -7,7 +7,7 @@ NATIVE := $(wildcard native/* asm/*/*)
 ASSEMBLY := $(if $(NO_ASM),,$(wildcard asm/$(shell uname -m)/*.S))
 KERNEL_SOURCES := -Inative $(if $(ASSEMBLY),-DAH_ASM=1) native/*.c $(ASSEMBLY)
 
-.PHONY: install dev test lint format type migrate lock clean kernel-sanitize ci
+.PHONY: install dev test lint format type migrate lock clean kernel-sanitize kernel-entries kernel-aarch64 kernel-avx512 ci
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## these lines
@@ -44,6 +44,15 @@ kernel-sanitize: ## the kernel's C, with the assembly, under AddressSanitizer an
 	$(or $(CC),cc) -std=c11 -O1 -g -Wall -Wextra -Wpedantic -Wconversion -Werror -fsanitize=address,undefined \
 	    -fno-sanitize-recover=all $(KERNEL_SOURCES) tests/kernel/sanitize.c -o build/kernel-sanitize
 	build/kernel-sanitize
+
+kernel-entries: $(INSTALLED) ## each entry of each kernel of this CPU against the portable one: registers, guard pages
+	tests/kernel/entries/run native
+
+kernel-aarch64: $(INSTALLED) ## the same for aarch64, cross-compiled, under qemu-user; names what is missing
+	tests/kernel/entries/run aarch64
+
+kernel-avx512: $(INSTALLED) ## the same for AVX-512, under Bochs (minutes); names what is missing
+	tests/kernel/entries/run avx512
 
 migrate: $(INSTALLED) ## alembic upgrade head, for the root of ARTIFACTSTORE_ROOT (default ./var)
 	$(PY) -m alembic upgrade head

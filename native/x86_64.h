@@ -4,8 +4,10 @@
 
 #include "kernel.h"
 
+AH_INTERNAL extern const ah_kernel ah_sha_avx512;
 AH_INTERNAL extern const ah_kernel ah_sha_avx2;
+AH_INTERNAL extern const ah_kernel ah_avx512;
 
-#define AH_X86_64_KERNELS &ah_sha_avx2,
+#define AH_X86_64_KERNELS &ah_sha_avx512, &ah_sha_avx2, &ah_avx512,
 
 #endif
