@@ -16,7 +16,7 @@
  *     B_K      general  ah_blake3_avx2_k
  *     B_FLAGS  general  32 bytes: the flags of eight lanes
  *     B_FRAME  general  32-byte aligned: B_CV, B_V, B_M, B_LO and B_HI are offsets from it
- *     ymm7 to ymm15     BLAKE3's within a burst: two G, and B_T for the rotations by shift
+ *     ymm9 to ymm15     BLAKE3's within a burst: three rows of two G, and B_T
  *
  * Frame: B_CV 8 vectors, the chaining values, taken and given; B_V 16, the state; B_M 16, the message; B_LO and B_HI one
  * each, the halves of the counters.
@@ -27,15 +27,17 @@
 #define B3_ROT8		32
 #define B3_IV		64	/* 8 vectors */
 #define B3_IV8		(64-256)	/* where word 0 of it stands as word 8 of the state */
-#define B3_LENGTH	320
-#define B3_NONE		352	/* flags */
-#define B3_START	384
-#define B3_END		416
-#define B3_PARENT	448
+#define B3_IV_ROWS	320	/* the first four words, twice; the last four */
+#define B3_LENGTH	384
+#define B3_NONE		416	/* flags */
+#define B3_START	448
+#define B3_END		480
+#define B3_PARENT	512
+#define B3_ORDER	544	/* seven rounds of 16 message words: 32 times the number, 4 bytes */
 #define B3_BURSTS	31
 
 	/* Four words of eight lanes, at \offset in each block, to their message vectors: 32 bytes each, so at 8 * \offset. */
-	.macro B3_LOAD4 offset, r0, r1, r2, r3, t0, t1
+	.macro B3_LOAD4 offset, r0, r1, r2, r3, t0, t1, other=0
 	vmovdqu	xmm\r0, [B_IN + \offset]
 	vmovdqu	xmm\r1, [B_IN + B_S + \offset]
 	vmovdqu	xmm\r2, [B_IN + 2 * B_S + \offset]
@@ -45,10 +47,10 @@
 	vinserti128 ymm\r2, ymm\r2, [B_IN4 + 2 * B_S + \offset], 1
 	vinserti128 ymm\r3, ymm\r3, [B_IN4 + B_S3 + \offset], 1
 	B3_TRANSPOSE \r0, \r1, \r2, \r3, \t0, \t1
-	vmovdqa	[B_FRAME + B_M + 8 * \offset], ymm\r2
-	vmovdqa	[B_FRAME + B_M + 8 * \offset + 32], ymm\r3
-	vmovdqa	[B_FRAME + B_M + 8 * \offset + 64], ymm\t0
-	vmovdqa	[B_FRAME + B_M + 8 * \offset + 96], ymm\t1
+	vmovdqa	[B_FRAME + B_M + \other + 8 * \offset], ymm\r2
+	vmovdqa	[B_FRAME + B_M + \other + 8 * \offset + 32], ymm\r3
+	vmovdqa	[B_FRAME + B_M + \other + 8 * \offset + 64], ymm\t0
+	vmovdqa	[B_FRAME + B_M + \other + 8 * \offset + 96], ymm\t1
 	.endm
 
 	/* 4x4 words in each half: rows r0, r1, r2, r3 to columns r2, r3, t0, t1. */
@@ -64,11 +66,11 @@
 	.endm
 
 	.macro B3_LOAD
-	B3_LOAD4 0, 7, 8, 9, 10, 11, 12
-	B3_LOAD4 16, 7, 8, 9, 10, 11, 12
+	B3_LOAD4 0, 9, 10, 11, 12, 13, 14
+	B3_LOAD4 16, 9, 10, 11, 12, 13, 14
 	BURST_END
-	B3_LOAD4 32, 7, 8, 9, 10, 11, 12
-	B3_LOAD4 48, 7, 8, 9, 10, 11, 12
+	B3_LOAD4 32, 9, 10, 11, 12, 13, 14
+	B3_LOAD4 48, 9, 10, 11, 12, 13, 14
 	BURST_END
 	.endm
 
@@ -78,46 +80,49 @@
 	vpor	\r, \r, B_T
 	.endm
 
-	/* Two G at once: state words a b c d and e f g h, message words x0 y0 and x1 y1. The state comes from \from_.., since in the first round it
-	 * lies elsewhere, and goes to B_V. (No spaces in these arguments: to gas a space ends an argument.) */
+	/* Two G at once: state words a b c d and e f g h, message words x0 y0 and x1 y1. The state comes from \from_.., since
+	 * in the first round it lies elsewhere, and goes to B_V. (No spaces in these arguments: to gas a space ends one.)
+	 * Row a never has a register of its own: between its two additions it waits in memory. */
 	.macro B3_G2 a, b, c, d, x0, y0, e, f, g, h, x1, y1, from_a, from_b, from_c, from_d, from_h
-	vmovdqa	ymm8, [\from_b + 32 * \b]
+	vmovdqa	ymm9, [\from_b + 32 * \b]
 	vmovdqa	ymm12, [\from_b + 32 * \f]
-	vpaddd	ymm7, ymm8, [\from_a + 32 * \a]
-	vpaddd	ymm11, ymm12, [\from_a + 32 * \e]
-	vpaddd	ymm7, ymm7, [B_FRAME + B_M + 32 * \x0]
-	vpaddd	ymm11, ymm11, [B_FRAME + B_M + 32 * \x1]
-	vpxor	ymm10, ymm7, [\from_d]
-	vpxor	ymm14, ymm11, [\from_h]
-	vpshufb	ymm10, ymm10, [B_K + B3_ROT16]
+	vpaddd	B_T, ymm9, [\from_a + 32 * \a]
+	vpaddd	B_T, B_T, [B_FRAME + B_M + 32 * \x0]
+	vpxor	ymm11, B_T, [\from_d]
+	vpaddd	B_T, B_T, [B_FRAME + B_M + 32 * \y0]
+	vmovdqa	[B_FRAME + B_V + 32 * \a], B_T
+	vpaddd	B_T, ymm12, [\from_a + 32 * \e]
+	vpaddd	B_T, B_T, [B_FRAME + B_M + 32 * \x1]
+	vpxor	ymm14, B_T, [\from_h]
+	vpaddd	B_T, B_T, [B_FRAME + B_M + 32 * \y1]
+	vmovdqa	[B_FRAME + B_V + 32 * \e], B_T
+	vpshufb	ymm11, ymm11, [B_K + B3_ROT16]
 	vpshufb	ymm14, ymm14, [B_K + B3_ROT16]
-	vpaddd	ymm9, ymm10, [\from_c + 32 * \c]
+	vpaddd	ymm10, ymm11, [\from_c + 32 * \c]
 	vpaddd	ymm13, ymm14, [\from_c + 32 * \g]
-	vpxor	ymm8, ymm8, ymm9
+	vpxor	ymm9, ymm9, ymm10
 	vpxor	ymm12, ymm12, ymm13
-	B3_ROTATE ymm8, 12
+	B3_ROTATE ymm9, 12
 	B3_ROTATE ymm12, 12
-	vpaddd	ymm7, ymm7, [B_FRAME + B_M + 32 * \y0]
-	vpaddd	ymm11, ymm11, [B_FRAME + B_M + 32 * \y1]
-	vpaddd	ymm7, ymm7, ymm8
-	vpaddd	ymm11, ymm11, ymm12
-	vmovdqa	[B_FRAME + B_V + 32 * \a], ymm7
-	vmovdqa	[B_FRAME + B_V + 32 * \e], ymm11
-	vpxor	ymm10, ymm10, ymm7
-	vpxor	ymm14, ymm14, ymm11
-	vpshufb	ymm10, ymm10, [B_K + B3_ROT8]
+	vpaddd	B_T, ymm9, [B_FRAME + B_V + 32 * \a]
+	vmovdqa	[B_FRAME + B_V + 32 * \a], B_T
+	vpxor	ymm11, ymm11, B_T
+	vpaddd	B_T, ymm12, [B_FRAME + B_V + 32 * \e]
+	vmovdqa	[B_FRAME + B_V + 32 * \e], B_T
+	vpxor	ymm14, ymm14, B_T
+	vpshufb	ymm11, ymm11, [B_K + B3_ROT8]
 	vpshufb	ymm14, ymm14, [B_K + B3_ROT8]
-	vmovdqa	[B_FRAME + B_V + 32 * \d], ymm10
+	vmovdqa	[B_FRAME + B_V + 32 * \d], ymm11
 	vmovdqa	[B_FRAME + B_V + 32 * \h], ymm14
-	vpaddd	ymm9, ymm9, ymm10
+	vpaddd	ymm10, ymm10, ymm11
 	vpaddd	ymm13, ymm13, ymm14
-	vmovdqa	[B_FRAME + B_V + 32 * \c], ymm9
+	vmovdqa	[B_FRAME + B_V + 32 * \c], ymm10
 	vmovdqa	[B_FRAME + B_V + 32 * \g], ymm13
-	vpxor	ymm8, ymm8, ymm9
+	vpxor	ymm9, ymm9, ymm10
 	vpxor	ymm12, ymm12, ymm13
-	B3_ROTATE ymm8, 7
+	B3_ROTATE ymm9, 7
 	B3_ROTATE ymm12, 7
-	vmovdqa	[B_FRAME + B_V + 32 * \b], ymm8
+	vmovdqa	[B_FRAME + B_V + 32 * \b], ymm9
 	vmovdqa	[B_FRAME + B_V + 32 * \f], ymm12
 	BURST_END
 	.endm
@@ -154,46 +159,46 @@
 	B3_ROUND 9, 14, 11, 5, 8, 12, 15, 1, 13, 3, 0, 10, 2, 6, 4, 7
 	B3_ROUND 11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13
 	.irp i, 0, 1, 2, 3, 4, 5, 6, 7
-	vmovdqa	ymm7, [B_FRAME + B_V + 32 * \i]
-	vpxor	ymm7, ymm7, [B_FRAME + B_V + 32 * \i + 256]
-	vmovdqa	[B_FRAME + B_CV + 32 * \i], ymm7
+	vmovdqa	ymm9, [B_FRAME + B_V + 32 * \i]
+	vpxor	ymm9, ymm9, [B_FRAME + B_V + 32 * \i + 256]
+	vmovdqa	[B_FRAME + B_CV + 32 * \i], ymm9
 	.endr
 	BURST_END
 	.endm
 
 	/* The chaining values of eight lanes from B_CV to 256 bytes at \out, lane after lane. */
-	.macro B3_STORE out
+	.macro B3_STORE out, other=0
 	.irp half, 0, 16
-	vmovdqa	ymm7, [B_FRAME + B_CV + 8 * \half]
-	vmovdqa	ymm8, [B_FRAME + B_CV + 8 * \half + 32]
-	vmovdqa	ymm9, [B_FRAME + B_CV + 8 * \half + 64]
-	vmovdqa	ymm10, [B_FRAME + B_CV + 8 * \half + 96]
-	B3_TRANSPOSE 7, 8, 9, 10, 11, 12
-	vmovdqu	[\out + \half], xmm9
-	vmovdqu	[\out + \half + 32], xmm10
-	vmovdqu	[\out + \half + 64], xmm11
-	vmovdqu	[\out + \half + 96], xmm12
-	vextracti128 [\out + \half + 128], ymm9, 1
-	vextracti128 [\out + \half + 160], ymm10, 1
-	vextracti128 [\out + \half + 192], ymm11, 1
-	vextracti128 [\out + \half + 224], ymm12, 1
+	vmovdqa	ymm9, [B_FRAME + B_CV + \other + 8 * \half]
+	vmovdqa	ymm10, [B_FRAME + B_CV + \other + 8 * \half + 32]
+	vmovdqa	ymm11, [B_FRAME + B_CV + \other + 8 * \half + 64]
+	vmovdqa	ymm12, [B_FRAME + B_CV + \other + 8 * \half + 96]
+	B3_TRANSPOSE 9, 10, 11, 12, 13, 14
+	vmovdqu	[\out + \half], xmm11
+	vmovdqu	[\out + \half + 32], xmm12
+	vmovdqu	[\out + \half + 64], xmm13
+	vmovdqu	[\out + \half + 96], xmm14
+	vextracti128 [\out + \half + 128], ymm11, 1
+	vextracti128 [\out + \half + 160], ymm12, 1
+	vextracti128 [\out + \half + 192], ymm13, 1
+	vextracti128 [\out + \half + 224], ymm14, 1
 	.endr
 	.endm
 
 	/* The chaining values of eight lanes become BLAKE3's IV. */
-	.macro B3_IV_TO_CV
+	.macro B3_IV_TO_CV other=0
 	.irp i, 0, 1, 2, 3, 4, 5, 6, 7
-	vmovdqa	ymm7, [B_K + B3_IV + 32 * \i]
-	vmovdqa	[B_FRAME + B_CV + 32 * \i], ymm7
+	vmovdqa	ymm9, [B_K + B3_IV + 32 * \i]
+	vmovdqa	[B_FRAME + B_CV + \other + 32 * \i], ymm9
 	.endr
 	.endm
 
 	/* The counters of eight lanes: \counter and the next ones. \t is lost. */
-	.macro B3_COUNTERS counter, t, t32
+	.macro B3_COUNTERS counter, t, t32, other=0
 	.irp i, 0, 1, 2, 3, 4, 5, 6, 7
 	lea	\t, [\counter + \i]
-	mov	[B_FRAME + B_LO + 4 * \i], \t32
+	mov	[B_FRAME + B_LO + \other + 4 * \i], \t32
 	shr	\t, 32
-	mov	[B_FRAME + B_HI + 4 * \i], \t32
+	mov	[B_FRAME + B_HI + \other + 4 * \i], \t32
 	.endr
 	.endm

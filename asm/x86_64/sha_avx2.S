@@ -5,8 +5,8 @@
  */
 #define S_IN	rsi
 #define S_K	rax
-#define S_FRAME	rsp
-#define S_SAVE	8
+#define S_FRAME	rbx
+#define S_SAVE	1872
 #define S_ABEF	xmm1
 #define S_CDGH	xmm2
 #define S_W0	xmm3
@@ -28,13 +28,14 @@
 #define B_HI	1312
 #define VALUES	1344		/* 512: chaining values of 16 chunks, then of what is above them */
 #define LANE	1856		/* 8: the argument */
-#define SAVE	1872		/* 32: SHA-256's */
 #define FRAME	1920
 
-#undef S_FRAME
-#undef S_SAVE
-#define S_FRAME	rbx
-#define S_SAVE	SAVE
+#define R_K	rbp		/* of the pairs; in the same frame */
+#define R_FRAME	rbx
+#define R_M	0
+#define R_ROWS	896
+#define R_D	1024		/* row d of a chunk's first block, of those in between, of its last */
+
 
 #define OUT	r12
 #define COUNTER	r13
@@ -44,6 +45,7 @@
 #include "function.h"
 #include "sha256_ni.h"
 #include "blake3_avx2.h"
+#include "blake3_rows.h"
 
 /* SHA-256 blocks in the shadow of which one compression of eight lanes is. */
 #define BLOCKS	7
@@ -221,6 +223,105 @@ FUNCTION ah_sha_avx2_groups
 4:	ret
 END ah_sha_avx2_groups
 
+	.macro R_SLICE
+	.endm
+
+	.macro R_BURST p, round
+	R_SAVE
+	BURST_OF_PAIR
+	R_LOAD
+	.endm
+
+	.macro R_SAVE
+	vmovdqa	[rbx + R_ROWS], ymm7
+	vmovdqa	[rbx + R_ROWS + 32], ymm8
+	vmovdqa	[rbx + R_ROWS + 64], ymm9
+	vmovdqa	[rbx + R_ROWS + 96], ymm10
+	.endm
+
+	.macro R_LOAD
+	vmovdqa	ymm7, [rbx + R_ROWS]
+	vmovdqa	ymm8, [rbx + R_ROWS + 32]
+	vmovdqa	ymm9, [rbx + R_ROWS + 64]
+	vmovdqa	ymm10, [rbx + R_ROWS + 96]
+	.endm
+
+	/* eight of them make two blocks */
+	.macro BURST_OF_PAIR
+	vzeroupper
+	SHA_STEPS 16
+	.endm
+
+FUNCTION ah_sha_avx2_pairs
+	test	rsi, rsi
+	jz	3f
+	PROLOGUE
+	ARGUMENTS
+1:	/* rows d: counter, length, flags; a vector for the first block, one for those in between, one for the last */
+	.irp chunk, 0, 1
+	lea	rdx, [COUNTER + \chunk]
+	.irp place, 0, 1, 2
+	mov	[rbx + R_D + 32 * \place + 16 * \chunk], rdx
+	mov	dword ptr [rbx + R_D + 32 * \place + 16 * \chunk + 8], 64
+	.endr
+	mov	dword ptr [rbx + R_D + 16 * \chunk + 12], 1
+	mov	dword ptr [rbx + R_D + 32 + 16 * \chunk + 12], 0
+	mov	dword ptr [rbx + R_D + 64 + 16 * \chunk + 12], 2
+	.endr
+	lea	B_FLAGS, [rbx + R_D]
+	vmovdqa	ymm7, [B_K + B3_IV_ROWS]
+	vmovdqa	ymm8, [B_K + B3_IV_ROWS + 32]
+	vmovdqa	[rbx + R_ROWS], ymm7
+	vmovdqa	[rbx + R_ROWS + 32], ymm8
+	vzeroupper
+	mov	UNIT, 16
+	.p2align 6
+2:	SHA_BEGIN
+	vmovdqu	xmm7, [B_IN]
+	vmovdqu	xmm8, [B_IN + 16]
+	vmovdqu	xmm9, [B_IN + 32]
+	vmovdqu	xmm10, [B_IN + 48]
+	vinserti128 ymm7, ymm7, [B_IN + 1024], 1
+	vinserti128 ymm8, ymm8, [B_IN + 1024 + 16], 1
+	vinserti128 ymm9, ymm9, [B_IN + 1024 + 32], 1
+	vinserti128 ymm10, ymm10, [B_IN + 1024 + 48], 1
+	R_MESSAGE ymm
+	BURST_OF_PAIR
+	vmovdqa	ymm7, [rbx + R_ROWS]
+	vmovdqa	ymm8, [rbx + R_ROWS + 32]
+	vmovdqa	ymm9, [B_K + B3_IV_ROWS]
+	vmovdqa	ymm10, [B_FLAGS]
+	R_ROUNDS ymm
+	vpxor	ymm7, ymm7, ymm9
+	vpxor	ymm8, ymm8, ymm10
+	vmovdqa	[rbx + R_ROWS], ymm7
+	vmovdqa	[rbx + R_ROWS + 32], ymm8
+	BURST_OF_PAIR
+	add	B_IN, 64
+	add	S_IN, 128
+	lea	B_FLAGS, [rbx + R_D + 32]
+	lea	rdx, [rbx + R_D + 64]
+	dec	UNIT
+	cmp	UNIT, 1
+	cmove	B_FLAGS, rdx
+	jae	2b
+	vmovdqa	ymm7, [rbx + R_ROWS]
+	vmovdqa	ymm8, [rbx + R_ROWS + 32]
+	vmovdqu	[OUT], xmm7
+	vmovdqu	[OUT + 16], xmm8
+	vextracti128 [OUT + 32], ymm7, 1
+	vextracti128 [OUT + 48], ymm8, 1
+	vzeroupper
+	add	OUT, 64
+	add	B_IN, 1024
+	add	COUNTER, 2
+	dec	COUNT
+	jnz	1b
+	RESULTS
+	EPILOGUE
+3:	ret
+END ah_sha_avx2_pairs
+
 CONSTANTS
 	.globl	SYMBOL(ah_blake3_avx2_k)
 	.hidden	SYMBOL(ah_blake3_avx2_k)
@@ -238,8 +339,25 @@ SYMBOL(ah_blake3_avx2_k):
 	.irp word, 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19
 	LANES \word
 	.endr
+	/* the same by rows */
+	.rept 2
+	.long	0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a
+	.endr
+	.rept 2
+	.long	0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19
+	.endr
 	LANES 64	/* the length of a block */
 	LANES 0		/* flags, BLAKE3 paper, table 3 */
 	LANES 1
 	LANES 2
 	LANES 4
+	/* the message words of seven rounds, as offsets of vectors: BLAKE3 paper, table 2, applied 0 to 6 times */
+	.irp word, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, \
+		2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8, \
+		3, 4, 10, 12, 13, 2, 7, 14, 6, 5, 9, 0, 11, 15, 8, 1, \
+		10, 7, 12, 9, 14, 3, 13, 15, 4, 0, 11, 2, 5, 8, 1, 6, \
+		12, 13, 9, 11, 15, 10, 14, 8, 7, 2, 5, 3, 0, 1, 6, 4, \
+		9, 14, 11, 5, 8, 12, 15, 1, 13, 3, 0, 10, 2, 6, 4, 7, \
+		11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13
+	.long	32 * \word
+	.endr
