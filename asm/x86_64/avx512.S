@@ -49,71 +49,71 @@
 	/* xmm16, xmm17: the chaining value; r8: the block; r11: the counter; rax: length and, from bit 32, flags. */
 	LOCAL .Lcompress_row
 	vmovdqu64 zmm20, [r8]
-	vmovq xmm19, r11
-	vpinsrq xmm19, xmm19, rax, 1
+	vmovq	xmm19, r11
+	vpinsrq	xmm19, xmm19, rax, 1
 	ROW_COMPRESSION NONE
 	ret
 	.cfi_endproc
 
 FUNCTION ah_avx512_blake3_chunks
 	ENTER FRAME_BYTES
-	mov rbx, rsp
-	mov r8, rdi
-	mov r9, rsi
-	mov r11, rdx
-	jmp 3f
+	mov	rbx, rsp
+	mov	r8, rdi
+	mov	r9, rsi
+	mov	r11, rdx
+	jmp	3f
 
-1:	mov rsi, r8
+1:	mov	rsi, r8
 	SET_ROWS 1024
-	mov rax, r11
+	mov	rax, r11
 	STORE_COUNTERS
 	IV_TO_CV
-	xor edi, edi
-2:	call .Ltranspose
+	xor	edi, edi
+2:	call	.Ltranspose
 	FLAGS_TO_EAX
-	call .Lcompress
-	inc edi
-	cmp edi, 16
-	jb 2b
-	mov rax, rcx
+	call	.Lcompress
+	inc	edi
+	cmp	edi, 16
+	jb	2b
+	mov	rax, rcx
 	STORE_CVS
-	add rcx, 512
-	add r8, 16384
-	add r11, 16
-	sub r9, 16
-3:	cmp r9, 16
-	jae 1b
+	add	rcx, 512
+	add	r8, 16384
+	add	r11, 16
+	sub	r9, 16
+3:	cmp	r9, 16
+	jae	1b
 
-	cmp r9, 1
-	jb 9f
-	je 6f
-	mov rax, r11
+	cmp	r9, 1
+	jb	9f
+	je	6f
+	mov	rax, r11
 	STORE_COUNTERS
 	IV_TO_CV
-	xor edi, edi
-4:	mov rax, r8
+	xor	edi, edi
+4:	mov	rax, r8
 	STAGE_ROWS 1024
-	call .Ltranspose
+	call	.Ltranspose
 	FLAGS_TO_EAX
-	call .Lcompress
-	add r8, 64
-	inc edi
-	cmp edi, 16
-	jb 4b
+	call	.Lcompress
+	add	r8, 64
+	inc	edi
+	cmp	edi, 16
+	jb	4b
 	STORE_SOME_CVS
-	jmp 9f
+	jmp	9f
 
 6:	vmovdqa32 xmm16, [rip + .Liv]
 	vmovdqa32 xmm17, [rip + .Liv + 16]
-	xor edi, edi
+	xor	edi, edi
 7:	FLAGS_TO_EAX
-	shl rax, 32
-	or rax, 64
-	call .Lcompress_row
-	add r8, 64
-	inc edi
-	cmp edi, 16
-	jb 7b
+	shl	rax, 32
+	or	rax, 64
+	call	.Lcompress_row
+	add	r8, 64
+	inc	edi
+	cmp	edi, 16
+	jb	7b
 	vmovdqu32 [rcx], xmm16
 	vmovdqu32 [rcx + 16], xmm17
 9:	leave_and_return
@@ -121,50 +121,50 @@ END ah_avx512_blake3_chunks
 
 FUNCTION ah_avx512_blake3_parents
 	ENTER FRAME_BYTES
-	mov rbx, rsp
-	mov r8, rdi
-	mov r9, rsi
-	mov rcx, rdx
+	mov	rbx, rsp
+	mov	r8, rdi
+	mov	r9, rsi
+	mov	rcx, rdx
 	STORE_NO_COUNTERS
-	jmp 2f
+	jmp	2f
 
-1:	mov rsi, r8
+1:	mov	rsi, r8
 	SET_ROWS 64
 	IV_TO_CV
-	call .Ltranspose
-	mov eax, PARENT
-	call .Lcompress
-	mov rax, rcx
+	call	.Ltranspose
+	mov	eax, PARENT
+	call	.Lcompress
+	mov	rax, rcx
 	STORE_CVS
-	add rcx, 512
-	add r8, 1024
-	sub r9, 16
-2:	cmp r9, 16
-	jae 1b
+	add	rcx, 512
+	add	r8, 1024
+	sub	r9, 16
+2:	cmp	r9, 16
+	jae	1b
 
-	test r9, r9
-	jz 3f
-	mov rax, r8
+	test	r9, r9
+	jz	3f
+	mov	rax, r8
 	STAGE_ROWS 64
 	IV_TO_CV
-	call .Ltranspose
-	mov eax, PARENT
-	call .Lcompress
+	call	.Ltranspose
+	mov	eax, PARENT
+	call	.Lcompress
 	STORE_SOME_CVS
 3:	leave_and_return
 END ah_avx512_blake3_parents
 
 FUNCTION ah_avx512_blake3_compress
 	ENTER 512
-	mov rbx, rsp
+	mov	rbx, rsp
 	vmovdqu32 xmm16, [rdi]
 	vmovdqu32 xmm17, [rdi + 16]
-	mov r11, rcx
-	mov eax, edx /* the upper half of rdx is the caller's noise */
-	shl r8, 32   /* and that of r8 goes out */
-	or rax, r8
-	mov r8, rsi
-	call .Lcompress_row
+	mov	r11, rcx
+	mov	eax, edx /* the upper half of rdx is the caller's noise */
+	shl	r8, 32   /* and that of r8 goes out */
+	or	rax, r8
+	mov	r8, rsi
+	call	.Lcompress_row
 	vmovdqu32 [r9], xmm16
 	vmovdqu32 [r9 + 16], xmm17
 	LEAVE_AND_RETURN

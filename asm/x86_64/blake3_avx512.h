@@ -38,33 +38,33 @@
 
 	/* `bytes` of aligned stack at rsp, the callee-saved registers above, rbp in between to find them again. */
 	.macro ENTER bytes
-	push rbp
+	push	rbp
 	.cfi_def_cfa_offset 16
 	.cfi_offset rbp, -16
-	mov rbp, rsp
+	mov	rbp, rsp
 	.cfi_def_cfa_register rbp
-	push rbx
-	push r12
-	push r13
-	push r14
-	push r15
+	push	rbx
+	push	r12
+	push	r13
+	push	r14
+	push	r15
 	.cfi_offset rbx, -24
 	.cfi_offset r12, -32
 	.cfi_offset r13, -40
 	.cfi_offset r14, -48
 	.cfi_offset r15, -56
-	sub rsp, \bytes
-	and rsp, -64
+	sub	rsp, \bytes
+	and	rsp, -64
 	.endm
 
 	.macro LEAVE_AND_RETURN
-	mov r15, [rbp - 40]
-	mov r14, [rbp - 32]
-	mov r13, [rbp - 24]
-	mov r12, [rbp - 16]
-	mov rbx, [rbp - 8]
-	mov rsp, rbp
-	pop rbp
+	mov	r15, [rbp - 40]
+	mov	r14, [rbp - 32]
+	mov	r13, [rbp - 24]
+	mov	r12, [rbp - 16]
+	mov	rbx, [rbp - 8]
+	mov	rsp, rbp
+	pop	rbp
 	.cfi_remember_state
 	.cfi_def_cfa rsp, 8
 	ret
@@ -82,17 +82,17 @@
 	.endm
 
 	.macro ROTATE_FOUR count, r0, r1, r2, r3
-	vprord zmm\r0, zmm\r0, \count
-	vprord zmm\r1, zmm\r1, \count
-	vprord zmm\r2, zmm\r2, \count
-	vprord zmm\r3, zmm\r3, \count
+	vprord	zmm\r0, zmm\r0, \count
+	vprord	zmm\r1, zmm\r1, \count
+	vprord	zmm\r2, zmm\r2, \count
+	vprord	zmm\r3, zmm\r3, \count
 	.endm
 
 	.macro MESSAGE_FOUR m0, m1, m2, m3
-	vpaddd zmm16, zmm16, [rbx + MESSAGE + 64 * \m0]
-	vpaddd zmm17, zmm17, [rbx + MESSAGE + 64 * \m1]
-	vpaddd zmm18, zmm18, [rbx + MESSAGE + 64 * \m2]
-	vpaddd zmm19, zmm19, [rbx + MESSAGE + 64 * \m3]
+	vpaddd	zmm16, zmm16, [rbx + MESSAGE + 64 * \m0]
+	vpaddd	zmm17, zmm17, [rbx + MESSAGE + 64 * \m1]
+	vpaddd	zmm18, zmm18, [rbx + MESSAGE + 64 * \m2]
+	vpaddd	zmm19, zmm19, [rbx + MESSAGE + 64 * \m3]
 	.endm
 
 	/* Four G at once; the arguments are the registers of b, c and d, and the words x and y of each G in turn. 56
@@ -187,25 +187,25 @@
 
 	/* The flags of block edi of a chunk. */
 	.macro FLAGS_TO_EAX
-	lea rax, [rip + .Lblock_flags]
-	mov eax, [rax + 4 * rdi]
+	lea	rax, [rip + .Lblock_flags]
+	mov	eax, [rax + 4 * rdi]
 	.endm
 
 	/* Counters of 16 chunks from rax on; the carry goes into the high word of each lane by itself. Not while a state is
 	 * in the registers. */
 	.macro STORE_COUNTERS
 	vpbroadcastd zmm24, eax
-	vpaddd zmm25, zmm24, [rip + .Llanes]
+	vpaddd	zmm25, zmm24, [rip + .Llanes]
 	vpcmpltud k1, zmm25, zmm24
-	shr rax, 32
+	shr	rax, 32
 	vpbroadcastd zmm26, eax
-	vpaddd zmm26{k1}, zmm26, dword ptr [rip + .Lone]{1to16}
+	vpaddd	zmm26{k1}, zmm26, dword ptr [rip + .Lone]{1to16}
 	vmovdqa32 [rbx + COUNTER_LOW], zmm25
 	vmovdqa32 [rbx + COUNTER_HIGH], zmm26
 	.endm
 
 	.macro STORE_NO_COUNTERS
-	vpxord zmm24, zmm24, zmm24
+	vpxord	zmm24, zmm24, zmm24
 	vmovdqa32 [rbx + COUNTER_LOW], zmm24
 	vmovdqa32 [rbx + COUNTER_HIGH], zmm24
 	.endm
@@ -252,18 +252,18 @@
 
 	/* Rows from rsi on, `distance` apart. */
 	.macro SET_ROWS distance
-	mov edx, \distance
-	lea r10, [rdx + 2 * rdx]
-	lea r12, [rsi + 4 * rdx]
-	lea r13, [r12 + 4 * rdx]
-	lea r14, [r13 + 4 * rdx]
+	mov	edx, \distance
+	lea	r10, [rdx + 2 * rdx]
+	lea	r12, [rsi + 4 * rdx]
+	lea	r13, [r12 + 4 * rdx]
+	lea	r14, [r13 + 4 * rdx]
 	.endm
 
 	.macro NEXT_ROWS
-	add rsi, 64
-	add r12, 64
-	add r13, 64
-	add r14, 64
+	add	rsi, 64
+	add	r12, 64
+	add	r13, 64
+	add	r14, 64
 	.endm
 
 	.macro STORE_QUARTERS from, at
@@ -298,28 +298,28 @@
 
 	/* r9 rows of 64 bytes from rax on, `distance` apart, to STAGE; what is in the other rows does not matter. */
 	.macro STAGE_ROWS distance
-	lea rsi, [rbx + STAGE]
-	mov rdx, r9
+	lea	rsi, [rbx + STAGE]
+	mov	rdx, r9
 71:	vmovdqu64 zmm24, [rax]
 	vmovdqa64 [rsi], zmm24
-	add rax, \distance
-	add rsi, 64
-	dec rdx
-	jnz 71b
-	lea rsi, [rbx + STAGE]
+	add	rax, \distance
+	add	rsi, 64
+	dec	rdx
+	jnz	71b
+	lea	rsi, [rbx + STAGE]
 	SET_ROWS 64
 	.endm
 
 	/* The first r9 of 16 chaining values to rcx. */
 	.macro STORE_SOME_CVS
-	lea rax, [rbx + MESSAGE]
+	lea	rax, [rbx + MESSAGE]
 	STORE_CVS
 72:	vmovdqu64 ymm24, [rax]
 	vmovdqu64 [rcx], ymm24
-	add rax, 32
-	add rcx, 32
-	dec r9
-	jnz 72b
+	add	rax, 32
+	add	rcx, 32
+	dec	r9
+	jnz	72b
 	.endm
 
 	/* One compression with a row of the state in each register: the form for a single chunk, bound by the chain
@@ -330,38 +330,38 @@
 	 */
 	.macro ORDER_WORDS round
 	vmovdqa32 zmm21, [rip + .Lorders + 64 * \round]
-	vpermd zmm21, zmm21, zmm20
+	vpermd	zmm21, zmm21, zmm20
 	vmovdqa32 [rbx + MESSAGE + 64 * \round], zmm21
 	.endm
 
 	.macro ROW_HALF_ROUND at
-	vpaddd xmm16, xmm16, [rbx + MESSAGE + \at]
-	vpaddd xmm16, xmm16, xmm17
-	vpxord xmm19, xmm19, xmm16
-	vprord xmm19, xmm19, 16
-	vpaddd xmm16, xmm16, [rbx + MESSAGE + \at + 16]
-	vpaddd xmm18, xmm18, xmm19
-	vpxord xmm17, xmm17, xmm18
-	vprord xmm17, xmm17, 12
-	vpaddd xmm16, xmm16, xmm17
-	vpxord xmm19, xmm19, xmm16
-	vprord xmm19, xmm19, 8
-	vpaddd xmm18, xmm18, xmm19
-	vpxord xmm17, xmm17, xmm18
-	vprord xmm17, xmm17, 7
+	vpaddd	xmm16, xmm16, [rbx + MESSAGE + \at]
+	vpaddd	xmm16, xmm16, xmm17
+	vpxord	xmm19, xmm19, xmm16
+	vprord	xmm19, xmm19, 16
+	vpaddd	xmm16, xmm16, [rbx + MESSAGE + \at + 16]
+	vpaddd	xmm18, xmm18, xmm19
+	vpxord	xmm17, xmm17, xmm18
+	vprord	xmm17, xmm17, 12
+	vpaddd	xmm16, xmm16, xmm17
+	vpxord	xmm19, xmm19, xmm16
+	vprord	xmm19, xmm19, 8
+	vpaddd	xmm18, xmm18, xmm19
+	vpxord	xmm17, xmm17, xmm18
+	vprord	xmm17, xmm17, 7
 	.endm
 
 	.macro ROW_ROUND hook, round
 	\hook 2*\round+1
 	ROW_HALF_ROUND 64*\round
-	vpshufd xmm16, xmm16, 0x93
-	vpshufd xmm19, xmm19, 0x4E
-	vpshufd xmm18, xmm18, 0x39
+	vpshufd	xmm16, xmm16, 0x93
+	vpshufd	xmm19, xmm19, 0x4E
+	vpshufd	xmm18, xmm18, 0x39
 	\hook 2*\round+2
 	ROW_HALF_ROUND 64*\round+32
-	vpshufd xmm16, xmm16, 0x39
-	vpshufd xmm19, xmm19, 0x4E
-	vpshufd xmm18, xmm18, 0x93
+	vpshufd	xmm16, xmm16, 0x39
+	vpshufd	xmm19, xmm19, 0x4E
+	vpshufd	xmm18, xmm18, 0x93
 	.endm
 
 	/* xmm16, xmm17: the chaining value, replaced; zmm20: the block; xmm19: counter, length and flags. */
@@ -383,8 +383,8 @@
 	ROW_ROUND \hook, 5
 	ROW_ROUND \hook, 6
 	\hook 15
-	vpxord xmm16, xmm16, xmm18
-	vpxord xmm17, xmm17, xmm19
+	vpxord	xmm16, xmm16, xmm18
+	vpxord	xmm17, xmm17, xmm19
 	.endm
 
 	/* A round's words as ROW_HALF_ROUND reads them: x and y of the columns, then of the diagonals as they stand when b
