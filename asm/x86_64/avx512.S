@@ -116,7 +116,7 @@ FUNCTION ah_avx512_blake3_chunks
 	jb	7b
 	vmovdqu32 [rcx], xmm16
 	vmovdqu32 [rcx + 16], xmm17
-9:	leave_and_return
+9:	LEAVE_AND_RETURN
 END ah_avx512_blake3_chunks
 
 FUNCTION ah_avx512_blake3_parents
@@ -151,7 +151,7 @@ FUNCTION ah_avx512_blake3_parents
 	mov	eax, PARENT
 	call	.Lcompress
 	STORE_SOME_CVS
-3:	leave_and_return
+3:	LEAVE_AND_RETURN
 END ah_avx512_blake3_parents
 
 FUNCTION ah_avx512_blake3_compress

@@ -141,20 +141,20 @@
 	/* The 14 half rounds of a compression, each through `form`, which is called with the number of the half round, its
 	 * macro and its message words (BLAKE3 paper, table 2, applied 0 to 6 times). */
 	.macro HALF_ROUNDS form
-	\form 0, columns, 0, 1, 2, 3, 4, 5, 6, 7
-	\form 1, diagonals, 8, 9, 10, 11, 12, 13, 14, 15
-	\form 2, columns, 2, 6, 3, 10, 7, 0, 4, 13
-	\form 3, diagonals, 1, 11, 12, 5, 9, 14, 15, 8
-	\form 4, columns, 3, 4, 10, 12, 13, 2, 7, 14
-	\form 5, diagonals, 6, 5, 9, 0, 11, 15, 8, 1
-	\form 6, columns, 10, 7, 12, 9, 14, 3, 13, 15
-	\form 7, diagonals, 4, 0, 11, 2, 5, 8, 1, 6
-	\form 8, columns, 12, 13, 9, 11, 15, 10, 14, 8
-	\form 9, diagonals, 7, 2, 5, 3, 0, 1, 6, 4
-	\form 10, columns, 9, 14, 11, 5, 8, 12, 15, 1
-	\form 11, diagonals, 13, 3, 0, 10, 2, 6, 4, 7
-	\form 12, columns, 11, 15, 5, 0, 1, 9, 8, 6
-	\form 13, diagonals, 14, 10, 2, 12, 3, 4, 7, 13
+	\form 0, COLUMNS, 0, 1, 2, 3, 4, 5, 6, 7
+	\form 1, DIAGONALS, 8, 9, 10, 11, 12, 13, 14, 15
+	\form 2, COLUMNS, 2, 6, 3, 10, 7, 0, 4, 13
+	\form 3, DIAGONALS, 1, 11, 12, 5, 9, 14, 15, 8
+	\form 4, COLUMNS, 3, 4, 10, 12, 13, 2, 7, 14
+	\form 5, DIAGONALS, 6, 5, 9, 0, 11, 15, 8, 1
+	\form 6, COLUMNS, 10, 7, 12, 9, 14, 3, 13, 15
+	\form 7, DIAGONALS, 4, 0, 11, 2, 5, 8, 1, 6
+	\form 8, COLUMNS, 12, 13, 9, 11, 15, 10, 14, 8
+	\form 9, DIAGONALS, 7, 2, 5, 3, 0, 1, 6, 4
+	\form 10, COLUMNS, 9, 14, 11, 5, 8, 12, 15, 1
+	\form 11, DIAGONALS, 13, 3, 0, 10, 2, 6, 4, 7
+	\form 12, COLUMNS, 11, 15, 5, 0, 1, 9, 8, 6
+	\form 13, DIAGONALS, 14, 10, 2, 12, 3, 4, 7, 13
 	.endm
 
 	/* The state before a compression of whole blocks; eax: the flags. */
