@@ -3,7 +3,6 @@
 #include "portable.h"
 
 #if defined(AH_ASM) && defined(__x86_64__)
-#include "avx512.h"
 #include "x86_64.h"
 
 AH_INTERNAL void ah_sha256_ni_blocks(uint32_t state[8], const uint8_t *in, size_t blocks);

@@ -28,13 +28,13 @@
 #define B_HI	1312
 #define VALUES	1344		/* 512: chaining values of 16 chunks, then of what is above them */
 #define LANE	1856		/* 8: the argument */
-#define FRAME	1920
+#define FRAME	2368
 
 #define R_K	rbp		/* of the pairs; in the same frame */
 #define R_FRAME	rbx
-#define R_M	0
-#define R_ROWS	896
-#define R_D	1024		/* row d of a chunk's first block, of those in between, of its last */
+#define R_M	r_m		/* a symbol, since two pairs take turns: see PAIR */
+#define R_ROWS	1920		/* 2 times 128 */
+#define R_D	2176		/* 2 times 96: row d of a chunk's first block, of those in between, of its last */
 
 
 #define OUT	r12
@@ -226,101 +226,153 @@ END ah_sha_avx2_groups
 	.macro R_SLICE
 	.endm
 
-	.macro R_BURST p, round
-	R_SAVE
-	BURST_OF_PAIR
-	R_LOAD
+
+	.macro ROWS_OUT
+	vmovdqa	[rbx + r_rows], ymm7
+	vmovdqa	[rbx + r_rows + 32], ymm8
+	vmovdqa	[rbx + r_rows + 64], ymm9
+	vmovdqa	[rbx + r_rows + 96], ymm10
 	.endm
 
-	.macro R_SAVE
-	vmovdqa	[rbx + R_ROWS], ymm7
-	vmovdqa	[rbx + R_ROWS + 32], ymm8
-	vmovdqa	[rbx + R_ROWS + 64], ymm9
-	vmovdqa	[rbx + R_ROWS + 96], ymm10
+	.macro ROWS_IN
+	vmovdqa	ymm7, [rbx + r_rows]
+	vmovdqa	ymm8, [rbx + r_rows + 32]
+	vmovdqa	ymm9, [rbx + r_rows + 64]
+	vmovdqa	ymm10, [rbx + r_rows + 96]
 	.endm
 
-	.macro R_LOAD
-	vmovdqa	ymm7, [rbx + R_ROWS]
-	vmovdqa	ymm8, [rbx + R_ROWS + 32]
-	vmovdqa	ymm9, [rbx + R_ROWS + 64]
-	vmovdqa	ymm10, [rbx + R_ROWS + 96]
+	/* What follows is about pair \i of chunks. */
+	.macro PAIR i
+	.set	r_m, 896 * \i
+	.set	r_rows, R_ROWS + 128 * \i
+	.set	r_d, R_D + 96 * \i
+	.set	r_in, 2048 * \i
 	.endm
 
-	/* eight of them make two blocks */
-	.macro BURST_OF_PAIR
+	/* eight of them a pair and block: the message, and seven rounds */
+	.macro ROWS_BURST
 	vzeroupper
 	SHA_STEPS 16
 	.endm
 
-FUNCTION ah_sha_avx2_pairs
-	test	rsi, rsi
-	jz	3f
-	PROLOGUE
-	ARGUMENTS
-1:	/* rows d: counter, length, flags; a vector for the first block, one for those in between, one for the last */
+	/* rows d: counter, length, flags; a vector for the first block, one for those in between, one for the last */
+	.macro ROWS_START
 	.irp chunk, 0, 1
 	lea	rdx, [COUNTER + \chunk]
-	.irp place, 0, 1, 2
-	mov	[rbx + R_D + 32 * \place + 16 * \chunk], rdx
-	mov	dword ptr [rbx + R_D + 32 * \place + 16 * \chunk + 8], 64
+	.irp place, 0, 32, 64
+	mov	[rbx + r_d + \place + 16 * \chunk], rdx
+	mov	dword ptr [rbx + r_d + \place + 16 * \chunk + 8], 64
 	.endr
-	mov	dword ptr [rbx + R_D + 16 * \chunk + 12], 1
-	mov	dword ptr [rbx + R_D + 32 + 16 * \chunk + 12], 0
-	mov	dword ptr [rbx + R_D + 64 + 16 * \chunk + 12], 2
+	mov	dword ptr [rbx + r_d + 16 * \chunk + 12], 1
+	mov	dword ptr [rbx + r_d + 32 + 16 * \chunk + 12], 0
+	mov	dword ptr [rbx + r_d + 64 + 16 * \chunk + 12], 2
 	.endr
-	lea	B_FLAGS, [rbx + R_D]
 	vmovdqa	ymm7, [B_K + B3_IV_ROWS]
 	vmovdqa	ymm8, [B_K + B3_IV_ROWS + 32]
-	vmovdqa	[rbx + R_ROWS], ymm7
-	vmovdqa	[rbx + R_ROWS + 32], ymm8
-	vzeroupper
-	mov	UNIT, 16
-	.p2align 6
-2:	SHA_BEGIN
-	vmovdqu	xmm7, [B_IN]
-	vmovdqu	xmm8, [B_IN + 16]
-	vmovdqu	xmm9, [B_IN + 32]
-	vmovdqu	xmm10, [B_IN + 48]
-	vinserti128 ymm7, ymm7, [B_IN + 1024], 1
-	vinserti128 ymm8, ymm8, [B_IN + 1024 + 16], 1
-	vinserti128 ymm9, ymm9, [B_IN + 1024 + 32], 1
-	vinserti128 ymm10, ymm10, [B_IN + 1024 + 48], 1
+	vpxor	xmm9, xmm9, xmm9
+	vpxor	xmm10, xmm10, xmm10
+	ROWS_OUT
+	add	COUNTER, 2
+	.endm
+
+	.macro ROWS_MESSAGE
+	vmovdqu	xmm9, [B_IN + r_in]
+	vmovdqu	xmm10, [B_IN + r_in + 16]
+	vmovdqu	xmm11, [B_IN + r_in + 32]
+	vmovdqu	xmm12, [B_IN + r_in + 48]
+	vinserti128 ymm9, ymm9, [B_IN + r_in + 1024], 1
+	vinserti128 ymm10, ymm10, [B_IN + r_in + 1024 + 16], 1
+	vinserti128 ymm11, ymm11, [B_IN + r_in + 1024 + 32], 1
+	vinserti128 ymm12, ymm12, [B_IN + r_in + 1024 + 48], 1
 	R_MESSAGE ymm
-	BURST_OF_PAIR
-	vmovdqa	ymm7, [rbx + R_ROWS]
-	vmovdqa	ymm8, [rbx + R_ROWS + 32]
+	ROWS_BURST
+	.endm
+
+	/* The chaining values after the block before, to ymm7 and ymm8; at the start of a chunk rows c and d are zero. */
+	.macro ROWS_CV
+	vmovdqa	ymm7, [rbx + r_rows]
+	vmovdqa	ymm8, [rbx + r_rows + 32]
+	vpxor	ymm7, ymm7, [rbx + r_rows + 64]
+	vpxor	ymm8, ymm8, [rbx + r_rows + 96]
+	.endm
+
+	.macro ROWS_ROUND round
+	.if \round == 0
+	ROWS_CV
 	vmovdqa	ymm9, [B_K + B3_IV_ROWS]
-	vmovdqa	ymm10, [B_FLAGS]
-	R_ROUNDS ymm
-	vpxor	ymm7, ymm7, ymm9
-	vpxor	ymm8, ymm8, ymm10
-	vmovdqa	[rbx + R_ROWS], ymm7
-	vmovdqa	[rbx + R_ROWS + 32], ymm8
-	BURST_OF_PAIR
-	add	B_IN, 64
-	add	S_IN, 128
-	lea	B_FLAGS, [rbx + R_D + 32]
-	lea	rdx, [rbx + R_D + 64]
-	dec	UNIT
-	cmp	UNIT, 1
-	cmove	B_FLAGS, rdx
-	jae	2b
-	vmovdqa	ymm7, [rbx + R_ROWS]
-	vmovdqa	ymm8, [rbx + R_ROWS + 32]
+	vmovdqa	ymm10, [B_FLAGS + r_d]
+	.else
+	ROWS_IN
+	.endif
+	R_ROUND	ymm, \round
+	ROWS_OUT
+	ROWS_BURST
+	.endm
+
+	.macro ROWS_END
+	ROWS_CV
 	vmovdqu	[OUT], xmm7
 	vmovdqu	[OUT + 16], xmm8
 	vextracti128 [OUT + 32], ymm7, 1
 	vextracti128 [OUT + 48], ymm8, 1
-	vzeroupper
 	add	OUT, 64
-	add	B_IN, 1024
-	add	COUNTER, 2
+	.endm
+
+	/* A pair of chunks, or two pairs in turns: what one has stored the other does not wait for. B_FLAGS + r_d is row d. */
+	.macro ROWS_FUNCTION name, pairs:vararg
+FUNCTION \name
+	test	rsi, rsi
+	jz	3f
+	PROLOGUE
+	ARGUMENTS
+1:	.set	in_turn, 0
+	.irp i, \pairs
+	PAIR	\i
+	ROWS_START
+	.set	in_turn, in_turn + 1
+	.endr
+	mov	B_FLAGS, rbx
+	vzeroupper
+	mov	UNIT, 16
+	.p2align 6
+2:	SHA_BEGIN
+	.irp i, \pairs
+	PAIR	\i
+	ROWS_MESSAGE
+	.endr
+	.irp round, 0, 1, 2, 3, 4, 5, 6
+	.irp i, \pairs
+	PAIR	\i
+	ROWS_ROUND \round
+	.endr
+	.endr
+	.if sha_step != 0 || sha_block != 2 * in_turn
+	.error "the schedule does not come out even"
+	.endif
+	add	B_IN, 64
+	add	S_IN, 128 * in_turn
+	lea	B_FLAGS, [rbx + 32]
+	lea	rdx, [rbx + 64]
+	dec	UNIT
+	cmp	UNIT, 1
+	cmove	B_FLAGS, rdx
+	jae	2b
+	.irp i, \pairs
+	PAIR	\i
+	ROWS_END
+	.endr
+	vzeroupper
+	add	B_IN, 2048 * in_turn - 1024
 	dec	COUNT
 	jnz	1b
 	RESULTS
 	EPILOGUE
 3:	ret
-END ah_sha_avx2_pairs
+END \name
+	.endm
+
+	ROWS_FUNCTION ah_sha_avx2_pairs, 0
+	ROWS_FUNCTION ah_sha_avx2_quads, 0, 1
 
 CONSTANTS
 	.globl	SYMBOL(ah_blake3_avx2_k)

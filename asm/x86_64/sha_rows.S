@@ -19,12 +19,14 @@
 #define R_K	r9
 #define R_FRAME	rbx
 #define R_M	0
-#define R_D	928		/* 16: row d of the next block */
-#define COUNT	944		/* 8: what the loop still has to do */
-#define FRAME	960
+#define R_D	928		/* 48: rows d */
+#define FRAME	992
 
 #define CV	r10
 #define BLOCKS	rdi
+#define D	rbp		/* row d of the next block */
+#define COUNT	r12		/* what the loop still has to do */
+#define COUNTd	r12d
 #define SHA_LEFT r11
 #define LEFT	rcx
 
@@ -32,9 +34,6 @@
 #include "sha256_ni.h"
 #include "blake3_avx2.h"
 #include "blake3_rows.h"
-
-	.macro R_BURST p, round
-	.endm
 
 	/* 64 steps in 70 slices, none in the first ones: those of the message are still to come when they are decoded */
 	.macro R_SLICE
@@ -48,52 +47,48 @@
 	/* The chaining value is in xmm7 and xmm8, row d in xmm10; the new chaining value is left there. */
 	.macro R_COMPRESS
 	vmovdqa	xmm9, [R_K + B3_IV_ROWS]
-	R_ROUNDS xmm
+	.irp round, 0, 1, 2, 3, 4, 5, 6
+	R_ROUND	xmm, \round
+	.endr
 	vpxor	xmm7, xmm7, xmm9
 	vpxor	xmm8, xmm8, xmm10
 	.endm
 
-	.macro R_LOAD_BLOCK
-	vmovdqu	xmm7, [R_IN]
-	vmovdqu	xmm8, [R_IN + 16]
-	vmovdqu	xmm9, [R_IN + 32]
-	vmovdqu	xmm10, [R_IN + 48]
+	.macro R_LOAD_BLOCK at
+	vmovdqu	xmm9, [\at]
+	vmovdqu	xmm10, [\at + 16]
+	vmovdqu	xmm11, [\at + 32]
+	vmovdqu	xmm12, [\at + 48]
 	.endm
 
-	/* Blocks of BLAKE3, with as many of SHA-256 if `stitched`: [rbx + COUNT] of them, of LEFT. */
+	/* Blocks of BLAKE3, with as many of SHA-256 if `stitched`: COUNT of them, of LEFT. */
 	.macro R_LOOP
 	.p2align 5
-66:	R_LOAD_BLOCK
+66:	R_LOAD_BLOCK R_IN
 	R_MESSAGE xmm
+	lea	rdx, [rbx + R_D + 16]
 	cmp	LEFT, 1
-	jne	67f
-	mov	edx, [BLOCKS + 64]
-	mov	[rbx + R_D + 8], edx
-	mov	edx, [BLOCKS + 60]
-	or	[rbx + R_D + 12], edx
-67:	vmovq	xmm10, [rbx + R_D]
-	vpinsrq	xmm10, xmm10, [rbx + R_D + 8], 1
-	vmovdqu	xmm7, [CV]
-	vmovdqu	xmm8, [CV + 16]
+	cmove	D, rdx
+	vmovdqa	xmm10, [D]
 	.set	due, 0
 	SHA_BEGIN
 	R_COMPRESS
-	vmovdqu	[CV], xmm7
-	vmovdqu	[CV + 16], xmm8
-	mov	dword ptr [rbx + R_D + 12], 0
+	lea	D, [rbx + R_D + 32]
 	add	R_IN, 64
 	.if stitched
 	add	S_IN, 64
 	.endif
 	dec	LEFT
-	dec	qword ptr [rbx + COUNT]
+	dec	COUNT
 	jnz	66b
 	.endm
 
 	.macro PROLOGUE
-	push	rbx
+	.irp r, rbx, rbp, r12
+	push	\r
 	.cfi_adjust_cfa_offset 8
-	.cfi_rel_offset rbx, 0
+	.cfi_rel_offset \r, 0
+	.endr
 	sub	rsp, FRAME + 32		/* room to align */
 	.cfi_adjust_cfa_offset FRAME + 32
 	lea	rbx, [rsp + 31]
@@ -103,9 +98,11 @@
 	.macro EPILOGUE
 	add	rsp, FRAME + 32
 	.cfi_adjust_cfa_offset -(FRAME + 32)
-	pop	rbx
+	.irp r, r12, rbp, rbx
+	pop	\r
 	.cfi_adjust_cfa_offset -8
-	.cfi_restore rbx
+	.cfi_restore \r
+	.endr
 	.endm
 
 FUNCTION ah_sha_avx_blocks
@@ -119,19 +116,35 @@ FUNCTION ah_sha_avx_blocks
 	lea	S_K, [rip + SYMBOL(ah_sha256_ni_k)]
 	lea	R_K, [rip + SYMBOL(ah_blake3_avx2_k)]
 	SHA_STATE_IN rdx
+	/* rows d: of the first block, of the last one, of those in between; an only block is a last one */
 	mov	rdx, [BLOCKS + 48]
 	mov	[rbx + R_D], rdx
-	mov	dword ptr [rbx + R_D + 8], 64
+	mov	[rbx + R_D + 16], rdx
+	mov	[rbx + R_D + 32], rdx
 	mov	edx, [BLOCKS + 56]
-	mov	[rbx + R_D + 12], edx
+	mov	COUNT, rdx
+	shl	COUNT, 32
+	add	COUNT, 64
+	mov	[rbx + R_D + 8], COUNT
+	xor	COUNTd, COUNTd
+	cmp	LEFT, 1
+	cmovne	edx, COUNTd
+	or	edx, [BLOCKS + 60]
+	mov	COUNTd, [BLOCKS + 64]
+	shl	rdx, 32
+	or	rdx, COUNT
+	mov	[rbx + R_D + 24], rdx
+	mov	qword ptr [rbx + R_D + 40], 64
+	lea	D, [rbx + R_D]
+	vmovdqu	xmm7, [CV]
+	vmovdqu	xmm8, [CV + 16]
 
-	mov	rdx, LEFT
-	cmp	rdx, SHA_LEFT
-	cmova	rdx, SHA_LEFT
-	sub	SHA_LEFT, rdx
-	test	rdx, rdx
+	mov	COUNT, LEFT
+	cmp	COUNT, SHA_LEFT
+	cmova	COUNT, SHA_LEFT
+	sub	SHA_LEFT, COUNT
+	test	COUNT, COUNT
 	jz	1f
-	mov	[rbx + COUNT], rdx
 	.set	stitched, 1
 	R_LOOP
 	.if sha_step != 0 || sha_block != 1
@@ -149,10 +162,12 @@ FUNCTION ah_sha_avx_blocks
 	SHA_STATE_OUT rdx
 	test	LEFT, LEFT
 	jz	4f
-	mov	[rbx + COUNT], LEFT
+	mov	COUNT, LEFT
 	.set	stitched, 0
 	R_LOOP
-4:	EPILOGUE
+4:	vmovdqu	[CV], xmm7
+	vmovdqu	[CV + 16], xmm8
+	EPILOGUE
 	ret
 END ah_sha_avx_blocks
 
@@ -163,10 +178,7 @@ FUNCTION ah_avx_compress
 	or	rax, r8
 	vmovq	xmm0, rcx
 	vpinsrq	xmm0, xmm0, rax, 1
-	vmovdqu	xmm7, [rsi]
-	vmovdqu	xmm8, [rsi + 16]
-	vmovdqu	xmm9, [rsi + 32]
-	vmovdqu	xmm10, [rsi + 48]
+	R_LOAD_BLOCK rsi
 	mov	r8, r9
 	lea	R_K, [rip + SYMBOL(ah_blake3_avx2_k)]
 	R_MESSAGE xmm
