@@ -89,8 +89,10 @@ static void require_equal(const void *expected, const void *found, size_t bytes,
 static void call(void (*function)(void), const uint64_t *arguments, uint64_t first, uint64_t second) {
     uint64_t changed = checked_call(function, arguments);
     if (changed != 0) {
+        host_print("the set of checked_call: ");
         print_number(changed);
-        fail(": registers that are the caller's were changed", first, second);
+        host_print("\n");
+        fail("registers that are the caller's were changed", first, second);
     }
 }
 
