@@ -6,11 +6,10 @@ NATIVE := $(wildcard native/* asm/*/*)
 # for programs in C that hold the whole kernel; NO_ASM=1 leaves the assembly out
 ASSEMBLY := $(if $(NO_ASM),,$(wildcard asm/$(shell uname -m)/*.S))
 KERNEL_CC := $(or $(CC),cc) -std=c11
-CALL := $(wildcard tests/kernel/call-$(shell uname -m).S)
 KERNEL_SOURCES := -Inative $(if $(ASSEMBLY),-DAH_ASM=1) native/*.c $(ASSEMBLY)
 
 .PHONY: install dev test test-mounts lint format type migrate lock clean ci
-.PHONY: kernel-sanitize kernel-check kernel-fuzz kernel-emulated
+.PHONY: kernel-sanitize kernel-fuzz kernel-emulated kernel-entries kernel-aarch64 kernel-avx512
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## these lines
@@ -54,10 +53,17 @@ kernel-sanitize: ## the kernel's C, with the assembly, under AddressSanitizer an
 	    -fno-sanitize-recover=all $(KERNEL_SOURCES) tests/kernel/sanitize.c -o build/kernel-sanitize
 	build/kernel-sanitize
 
-kernel-check: ## every entry of every kernel of this CPU: guard pages, calling convention, the portable one's answers
-	@mkdir -p build
-	$(KERNEL_CC) -O1 -g $(KERNEL_SOURCES) $(CALL) tests/kernel/harness.c -o build/kernel-check
-	build/kernel-check
+kernel-entries: $(INSTALLED) ## each entry of each kernel of this CPU against the portable one: registers, guard pages
+	tests/kernel/entries/run native
+
+kernel-emulated: $(INSTALLED) ## the same on older x86-64 CPUs, under qemu-user; says what it cannot emulate
+	tests/kernel/entries/run older
+
+kernel-aarch64: $(INSTALLED) ## the same for aarch64, cross-compiled, under qemu-user; names what is missing
+	tests/kernel/entries/run aarch64
+
+kernel-avx512: $(INSTALLED) ## the same for AVX-512, under Bochs (minutes); names what is missing
+	tests/kernel/entries/run avx512
 
 kernel-fuzz: ## random programs over all kernels, for SECONDS (default 600)
 	@mkdir -p build
@@ -65,8 +71,6 @@ kernel-fuzz: ## random programs over all kernels, for SECONDS (default 600)
 	    -o build/kernel-fuzz
 	build/kernel-fuzz $(or $(SECONDS),600)
 
-kernel-emulated: ## kernel-check on CPUs that this machine is not, under QEMU
-	scripts/kernel-emulated
 
 .PHONY: bench bench-kernel bench-ingest bench-serve bench-registry bench-report
 bench: $(INSTALLED) ## every benchmark suite, one after the other

@@ -51,7 +51,7 @@ INLINE __m128i schedule(__m128i w0, __m128i w4, __m128i w8, __m128i w12) {
     return _mm_add_epi32(w, _mm_shuffle_epi8(sigma1(_mm_shuffle_epi32(w, 0x50)), high));
 }
 
-TARGET static void sha256_blocks(uint32_t state[8], const uint8_t *in, size_t blocks) {
+TARGET void ah_avx2_sha256_blocks(uint32_t state[8], const uint8_t *in, size_t blocks) {
     const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bll, 0x0405060700010203ll);
     const __m128i *k = (const __m128i *)(const void *)ah_sha256_ni_k;
     for (; blocks > 0; blocks--, in += AH_BLOCK_BYTES) {
@@ -101,7 +101,7 @@ static void dual_chunks(const ah_lane *lane, size_t chunks) {
     for (size_t done = 0; done < chunks; done += AT_ONCE) {
         size_t now = chunks - done < AT_ONCE ? chunks - done : AT_ONCE;
         ah_lane at = ah_skip(*lane, done);
-        sha256_blocks(at.sha256, at.in, now * (AH_CHUNK_BYTES / AH_BLOCK_BYTES));
+        ah_avx2_sha256_blocks(at.sha256, at.in, now * (AH_CHUNK_BYTES / AH_BLOCK_BYTES));
         ah_avx2_blake3_chunks(at.in, now, at.counter, at.out);
     }
 }
@@ -109,7 +109,7 @@ static void dual_chunks(const ah_lane *lane, size_t chunks) {
 const ah_kernel ah_avx2 = {
     .name = "avx2",
     .needs = AH_CPU_AVX2,
-    .sha256_blocks = sha256_blocks,
+    .sha256_blocks = ah_avx2_sha256_blocks,
     .blake3_chunks = ah_avx2_blake3_chunks,
     .blake3_parents = ah_avx2_blake3_parents,
     .blake3_compress = ah_avx_compress,

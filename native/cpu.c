@@ -39,6 +39,16 @@ static uint32_t ask(void) {
     unsigned long hwcap = getauxval(AT_HWCAP);
     return (hwcap & HWCAP_ASIMD ? (uint32_t)AH_CPU_NEON : 0) | (hwcap & HWCAP_SHA2 ? (uint32_t)AH_CPU_SHA2 : 0);
 }
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+
+/* Advanced SIMD is part of every aarch64 that Apple has made. */
+static uint32_t ask(void) {
+    int32_t sha2 = 0;
+    size_t bytes = sizeof sha2;
+    int known = sysctlbyname("hw.optional.arm.FEAT_SHA256", &sha2, &bytes, NULL, 0) == 0;
+    return (uint32_t)AH_CPU_NEON | (known && sha2 ? (uint32_t)AH_CPU_SHA2 : 0);
+}
 #else
 static uint32_t ask(void) { return 0; }
 #endif

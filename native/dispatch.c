@@ -7,11 +7,15 @@
 /* AH_ASM is said by builds that assemble asm/. */
 #if defined(AH_ASM) && defined(__x86_64__)
 #include "x86_64.h"
+#elif defined(AH_ASM) && defined(__aarch64__)
+#include "aarch64.h"
 #endif
 
 static const ah_kernel *const kernels[] = {
 #if defined(AH_ASM) && defined(__x86_64__)
     AH_X86_64_KERNELS
+#elif defined(AH_ASM) && defined(__aarch64__)
+    AH_AARCH64_KERNELS
 #endif
     &ah_portable,
 };

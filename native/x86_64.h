@@ -6,9 +6,9 @@
 #include "artifact_hash.h"
 #include "kernel.h"
 
-AH_INTERNAL extern const ah_kernel ah_sha_avx2, ah_sha_sse41, ah_avx2;
+AH_INTERNAL extern const ah_kernel ah_sha_avx512, ah_sha_avx2, ah_sha_sse41, ah_avx512, ah_avx2;
 
-#define AH_X86_64_KERNELS &ah_sha_avx2, &ah_sha_sse41, &ah_avx2,
+#define AH_X86_64_KERNELS &ah_sha_avx512, &ah_sha_avx2, &ah_sha_sse41, &ah_avx512, &ah_avx2,
 
 /* FIPS 180-4, 4.2.2, 64-byte aligned: sha256_ni.S. */
 AH_INTERNAL extern const uint32_t ah_sha256_ni_k[64];
@@ -16,6 +16,15 @@ AH_INTERNAL extern const uint32_t ah_sha256_ni_k[64];
 /* sha_rows.S: one compression, needs AVX. */
 AH_INTERNAL void ah_avx_compress(const uint32_t cv[8], const uint8_t block[64], uint32_t block_length, uint64_t counter,
                                  uint32_t flags, uint32_t out[8]);
+
+/* avx2.c: an ah_kernel's entry, by scalar rounds. */
+AH_INTERNAL void ah_avx2_sha256_blocks(uint32_t state[8], const uint8_t *in, size_t blocks);
+
+/* avx512.S: an ah_kernel's entries, by sixteen lanes. */
+AH_INTERNAL void ah_avx512_blake3_chunks(const uint8_t *in, size_t chunks, uint64_t counter, uint8_t *out);
+AH_INTERNAL void ah_avx512_blake3_parents(const uint8_t *in, size_t parents, uint8_t *out);
+AH_INTERNAL void ah_avx512_blake3_compress(const uint32_t cv[8], const uint8_t block[64], uint32_t block_length,
+                                           uint64_t counter, uint32_t flags, uint32_t out[8]);
 
 /* blake3_avx2.c: an ah_kernel's entries, by eight lanes of AVX2. */
 AH_INTERNAL void ah_avx2_blake3_chunks(const uint8_t *in, size_t chunks, uint64_t counter, uint8_t *out);

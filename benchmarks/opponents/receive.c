@@ -48,7 +48,7 @@ static int answer_one(int connection, uint8_t *buffer)
     }
     unsigned long long left = content_length((char *)buffer);
     size_t head = (size_t)(end + 4 - (char *)buffer);
-    ah_init(&state);
+    ah_init(&state, AH_BOTH);
     if (digesting)
         ah_update(&state, buffer + head, held - head, NULL);
     left -= held - head;
