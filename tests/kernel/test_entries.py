@@ -13,6 +13,12 @@ from artifactstore.hashing import kernels
 
 from .conftest import NOT_CHECKED
 
+
+@pytest.fixture(autouse=True, scope="module")
+def kernel() -> None:
+    """Not once for each kernel: these run them all."""
+
+
 RUN = Path(__file__).parent / "entries" / "run"
 TOOL_MISSING = 3
 
