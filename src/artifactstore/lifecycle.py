@@ -26,7 +26,13 @@ from artifactstore.dataplane.spi import (
 )
 from artifactstore.domain.artifact import ObjectRecord, ObjectState
 from artifactstore.domain.digest import Digest, ObjectIdentity
-from artifactstore.domain.errors import DigestMismatchError, ObjectNotFoundError, RegistryError, StorageError
+from artifactstore.domain.errors import (
+    DigestMismatchError,
+    ObjectNotFoundError,
+    RegistryError,
+    StorageError,
+    UnreadableCopyError,
+)
 from artifactstore.registry.registry import Registry
 
 _log = logging.getLogger(__name__)
@@ -42,7 +48,7 @@ class ObjectLifecycle:
 
     @asynccontextmanager
     async def ingest(
-        self, stream: AsyncIterable[Buffer], hints: IngestHints, expected: Sequence[Digest]
+        self, stream: AsyncIterable[Buffer], hints: IngestHints, expected: Sequence[Digest], *, actor: str
     ) -> AsyncIterator[IngestResult]:
         """Publish the bytes and hold the object's lock until the body of the `async with` has recorded them.
 
@@ -56,9 +62,36 @@ class ObjectLifecycle:
                         actual = identity.digest(digest.algorithm)
                         raise DigestMismatchError(f"{digest} was announced; the bytes received are {actual}")
                 await held.enter_async_context(self.locks.hold(identity.blake3.value))
-                return _verdict(await self._registry.object(identity.blake3))
+                return _verdict(await self._looked_at(identity, actor))
 
             yield await self._dataplane.ingest_stream(stream, hints, gate=gate)
+
+    async def _looked_at(self, identity: ObjectIdentity, actor: str) -> ObjectRecord | None:
+        """The object's record, under its lock. A copy that is missing or cut short is marked before it is replaced.
+
+        Were it replaced first and the replacement not synced, the next upload would trust it by its size.
+        """
+        record = await self._registry.object(identity.blake3)
+        if record is None or record.state is not ObjectState.LIVE:
+            return record
+        size, reason = await self._stored_size(record)
+        if reason is None:
+            return record
+        _log.error("%s", damage(identity.blake3, reason))
+        return await self._registry.mark_damaged(
+            identity.blake3, reason=reason, actual=(None, None), size_bytes=size, actor=actor
+        )
+
+    async def _stored_size(self, record: ObjectRecord) -> tuple[int | None, str | None]:
+        """The size of the stored copy, and what is wrong with it as far as its size tells."""
+        try:
+            async with await self._dataplane.serve_object(record.address) as served:
+                size = served.size_bytes
+        except ObjectNotFoundError:
+            return None, "missing"
+        except UnreadableCopyError:
+            return None, "unreadable"
+        return size, None if size == record.identity.size_bytes else "digest-mismatch"
 
     async def claim(self, known: ObjectRecord, namespace: str, *, actor: str) -> bool:
         """Record an upload of a live object to `namespace` without its bytes; False if they are needed after all."""
@@ -70,11 +103,8 @@ class ObjectLifecycle:
             record = await self._registry.object(blake3)
             if record != known:  # deleted, or found damaged, while this waited
                 return False
-            try:
-                async with await self._dataplane.serve_object(record.address) as served:
-                    if served.size_bytes != record.identity.size_bytes:
-                        return False
-            except ObjectNotFoundError:
+            _, wrong = await self._stored_size(record)
+            if wrong is not None:
                 return False
             await self._registry.record_object(
                 record.identity,

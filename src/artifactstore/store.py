@@ -28,6 +28,7 @@ from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectReco
 from artifactstore.domain.digest import Algorithm, Digest
 from artifactstore.domain.errors import (
     ArtifactNotFoundError,
+    DigestMismatchError,
     InvalidQueryError,
     ObjectDamagedError,
     ObjectNotFoundError,
@@ -152,7 +153,8 @@ class Store:
             hints = replace(hints, size_hint=size)
         if hints.size_hint is not None:
             self.check_size(hints.size_hint)
-        async with self._lifecycle.ingest(self._limited(stream, hints.size_hint), hints, expected) as result:
+        stream = self._limited(stream, hints.size_hint)
+        async with self._lifecycle.ingest(stream, hints, expected, actor=self._actor) as result:
             yield result
 
     async def _limited(self, stream: AsyncIterable[Buffer], announced: int | None) -> AsyncIterator[Buffer]:
@@ -253,15 +255,28 @@ class Store:
 
     # --- bytes out --------------------------------------------------------------------------------------------------
 
-    async def put_known(self, digest: Digest, *, namespace: str = names.DEFAULT_NAMESPACE) -> StoredObject | None:
+    async def put_known(
+        self,
+        digest: Digest,
+        *,
+        namespace: str = names.DEFAULT_NAMESPACE,
+        expected: Sequence[Digest] = (),
+        size_hint: int | None = None,
+    ) -> StoredObject | None:
         """The object, if it is stored whole and not marked damaged, as uploaded to `namespace`: no byte need be sent.
 
-        None when the bytes are needed.
+        None when the bytes are needed. DigestMismatchError: one of `expected`, or the size, is not the object's.
         """
         names.check_namespace(namespace)
         record = await self.registry.object(digest)
         if record is None or record.state is not ObjectState.LIVE:
             return None
+        identity = record.identity
+        for other in expected:
+            if not identity.matches(other):
+                raise DigestMismatchError(f"{other} was announced; {digest} is the object {identity.sha256}")
+        if size_hint not in (None, identity.size_bytes):
+            raise DigestMismatchError(f"{digest} has {identity.size_bytes} bytes, not {size_hint}")
         claimed = await self._lifecycle.claim(record, namespace, actor=self._actor)
         return StoredObject(record.identity, created=False) if claimed else None
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from artifactstore.domain.digest import Algorithm, Digest
-from artifactstore.domain.errors import ObjectNotFoundError, StorageError, StorageFullError
+from artifactstore.domain.errors import ObjectNotFoundError, StorageError, StorageFullError, UnreadableCopyError
 from artifactstore.storage.spi import StagedFile, StorageBackend, StoredObject
 from tests.backends import Place, digest_of
 from tests.syscalls import CHANGES, Syscalls, descriptors_under
@@ -328,6 +328,33 @@ async def test_a_deletion_answers_true_then_false(place: Place) -> None:
         await place.backend.open(address)
     await place.store(DATA)
     assert await place.read(address) == DATA
+
+
+async def test_a_copy_is_synced_and_one_that_is_not_there_is_not(place: Place) -> None:
+    address = await place.store(DATA)
+    await place.backend.sync(address)
+    assert await place.read(address) == DATA
+    await place.backend.delete(address)
+    with pytest.raises(ObjectNotFoundError):
+        await place.backend.sync(address)
+
+
+async def test_a_sync_makes_bytes_and_name_durable(local: Place, syscalls: Syscalls) -> None:
+    address = await local.store(DATA)
+    syscalls.forget()
+    await local.backend.sync(address)
+    assert syscalls.trace("fdatasync", "fsync") == [
+        f"fdatasync root/objects/blake3/{address.hex[:2]}/{address.hex}",
+        f"fsync root/objects/blake3/{address.hex[:2]}",
+    ]
+
+
+async def test_what_lies_in_the_copy_is_told_from_what_passes(local: Place, syscalls: Syscalls) -> None:
+    address = await local.store(DATA)
+    for error, kind in ((errno.EIO, UnreadableCopyError), (errno.EMFILE, StorageError)):
+        with syscalls.failing("open", error=error), pytest.raises(StorageError) as raised:
+            await local.backend.open(address)
+        assert type(raised.value) is kind
 
 
 async def test_a_deletion_is_made_durable(local: Place, syscalls: Syscalls) -> None:

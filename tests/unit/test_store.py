@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from artifactstore.domain.errors import (
     StorageError,
 )
 from artifactstore.domain.ranges import ByteRange
+from artifactstore.storage.backends import localfs
+from artifactstore.storage.durability import sync_directory
 from artifactstore.store import Store
 from tests.conftest import settings_for
 
@@ -272,3 +276,80 @@ async def test_a_reader_beside_the_writer_reads_and_records_nothing(store: Store
         assert await read(reader, stored.identity.blake3) == DATA
         assert (await reader.verify_object(stored.identity.blake3)).verified
     assert await store.registry.head() == 1
+
+
+async def test_a_known_object_is_claimed_only_if_all_that_was_said_is_true(store: Store) -> None:
+    stored = await store.put_object(DATA)
+    blake3, size = stored.identity.blake3, len(DATA)
+    for wrong in ({"expected": [Digest.sha256(b"0" * 32)]}, {"size_hint": size + 1}):
+        with pytest.raises(DigestMismatchError):
+            await store.put_known(blake3, namespace="other", **wrong)
+    assert await store.registry.head() == 1
+    assert await store.put_known(blake3, namespace="other", expected=[stored.identity.sha256], size_hint=size)
+    assert await store.registry.head() == 2
+
+
+async def test_a_moment_without_descriptors_is_not_damage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = await store.put_object(DATA)
+
+    def none_left(*_args: object, **_kwargs: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", none_left)
+        with pytest.raises(StorageError, match="Too many open files"):
+            await store.verify_object(stored.identity.blake3)
+    assert await store.registry.head() == 1
+    assert (await store.verify_object(stored.identity.blake3)).verified
+
+
+async def test_a_verification_reads_where_the_object_is_now(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = await store.put_object(DATA)
+    plane: Any = store._dataplane
+    inner = plane.verify_object
+
+    async def moved(address: Digest) -> Any:  # between the look and the lock: deleted, and stored under another key
+        monkeypatch.setattr(plane, "verify_object", inner)
+        await store.delete_object(stored.identity.blake3)
+        result = await inner(address)
+        await store.put_object(DATA, primary_algorithm=Algorithm.SHA256)
+        return result
+
+    monkeypatch.setattr(plane, "verify_object", moved)
+    assert (await store.verify_object(stored.identity.blake3)).verified
+    assert (await store.object(stored.identity.blake3)).state is ObjectState.LIVE
+
+
+@pytest.mark.parametrize("left", [None, b"cut short"])
+async def test_a_copy_that_could_not_be_mended_durably_is_not_trusted_afterwards(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: bytes | None
+) -> None:
+    stored = await store.put_object(DATA)
+    (path,) = files(tmp_path / "root")
+    path.unlink()
+    if left is not None:
+        path.write_bytes(left)
+    synced: list[Path] = []
+    inner = sync_directory
+
+    def failing(directory: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    def counted(directory: Path) -> None:
+        inner(directory)
+        synced.append(directory)
+
+    monkeypatch.setattr(localfs, "sync_directory", failing)
+    with pytest.raises(StorageError):
+        await store.put_object(DATA)
+    assert (await store.object(stored.identity.blake3)).state is ObjectState.DAMAGED
+    monkeypatch.setattr(localfs, "sync_directory", counted)
+    await store.put_object(DATA)
+    assert synced == [path.parent]
+    assert (await store.object(stored.identity.blake3)).state is ObjectState.LIVE
+    synced.clear()
+    await store.registry.mark_damaged(
+        stored.identity.blake3, reason="unreadable", actual=(None, None), size_bytes=None, actor="test"
+    )
+    assert (await store.verify_object(stored.identity.blake3)).verified
+    assert path.parent in synced, "what a verification finds sound is made durable before that is recorded"

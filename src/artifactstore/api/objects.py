@@ -11,7 +11,7 @@ from artifactstore.api.problems import problem_of
 from artifactstore.domain import names
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.documents import identity_document
-from artifactstore.domain.errors import DigestMismatchError, ObjectDamagedError
+from artifactstore.domain.errors import ObjectDamagedError
 from artifactstore.spi import StoredObject
 
 _NAMESPACE = "Artifact-Namespace"
@@ -47,22 +47,13 @@ async def put(request: web.Request) -> web.Response:
     digest = _digest(request)
     uploads.check_upload(request)
     announced = uploads.announced(request)
-    if uploads.body_is_awaited(request) and (known := await _known(request, digest, announced)) is not None:
-        return _answer(known)
+    if uploads.body_is_awaited(request):
+        known = await store_of(request).put_known(
+            digest, namespace=_namespace(request), expected=announced, size_hint=request.content_length
+        )
+        if known is not None:
+            return _answer(known)
     return await _store(request, [digest, *announced])
-
-
-async def _known(request: web.Request, digest: Digest, announced: list[Digest]) -> StoredObject | None:
-    """The object if it is there whole: then its bytes need not be sent. DigestMismatchError for other bytes."""
-    stored = await store_of(request).put_known(digest, namespace=_namespace(request))
-    if stored is None:
-        return None
-    for other in announced:
-        if not stored.identity.matches(other):
-            raise DigestMismatchError(f"{other} was announced; {digest} is the object {stored.identity.sha256}")
-    if request.content_length not in (None, stored.identity.size_bytes):
-        raise DigestMismatchError(f"{digest} has {stored.identity.size_bytes} bytes, not {request.content_length}")
-    return stored
 
 
 async def _store(request: web.Request, expected: list[Digest]) -> web.Response:

@@ -22,7 +22,7 @@ from artifactstore.dataplane.space import Promise, SpaceLedger
 from artifactstore.dataplane.spi import Buffer, Gate, IngestHints, IngestResult, Publication, Verdict, VerifyResult
 from artifactstore.dataplane.staging import StagingArea, StagingFile
 from artifactstore.domain.digest import Digest, ObjectIdentity
-from artifactstore.domain.errors import InvalidInputError, ObjectNotFoundError, StorageError
+from artifactstore.domain.errors import InvalidInputError, ObjectNotFoundError, StorageError, UnreadableCopyError
 from artifactstore.domain.ranges import ByteRange
 from artifactstore.hashing import DualHasher
 from artifactstore.storage.durability import storage_error
@@ -239,20 +239,22 @@ class InProcessDataPlane:
             stored = await self._backend.open(address)
         except ObjectNotFoundError:
             return VerifyResult(False, "missing", None, None, None)
-        except StorageError:
+        except UnreadableCopyError:
             return VerifyResult(False, "unreadable", None, None, None)
         try:
             offset = 0
             while piece := await stored.read(offset, _VERIFY_BYTES):
                 offset += len(piece)
                 await self._work(hasher.update, piece)
-        except StorageError:
+        except UnreadableCopyError:
             return VerifyResult(False, "unreadable", None, None, stored.size_bytes)
         finally:
             await stored.close()
         digests = hasher.digests()
         actual = ObjectIdentity(Digest.blake3(digests.blake3), Digest.sha256(digests.sha256), hasher.length)
         sound = actual.matches(address)
+        if sound:  # what is read may be in the cache alone, after a mend whose sync failed
+            await self._backend.sync(address)
         return VerifyResult(
             sound, None if sound else "digest-mismatch", actual.blake3, actual.sha256, actual.size_bytes
         )

@@ -137,7 +137,10 @@ class DataPlane(Protocol):
         ...
 
     async def verify_object(self, address: Digest) -> VerifyResult:
-        """Re-read the object through the backend, digest it again and compare with `address`."""
+        """Re-read the object through the backend, digest it again and compare with `address`.
+
+        A copy that is verified is durable, too. StorageError: it could not be read now, which says nothing of it.
+        """
         ...
 
     async def delete_object(self, address: Digest) -> bool:

@@ -17,7 +17,8 @@
     |-- ObjectInUseError                a reference or a hold forbids the deletion
     |-- ObjectDamagedError              the stored copy is known not to be the object
     |-- StorageError                    the bytes' side failed
-    |   `-- StorageFullError            no space that is not promised already
+    |   |-- StorageFullError            no space that is not promised already
+    |   `-- UnreadableCopyError         the stored copy itself cannot be read: it is damaged
     |-- RegistryError                   the facts' side failed
     |   |-- UnknownEventError           an event this version of the code has no type for
     |   |-- LogCorruptError             the log contradicts itself
@@ -150,6 +151,12 @@ class StorageFullError(StorageError):
     """There is no space left that is not promised already. Downloads and deletions go on."""
 
     code = "storage-full"
+
+
+class UnreadableCopyError(StorageError):
+    """The stored copy cannot be read, for a reason that lies in the copy and not in the moment: it is damaged."""
+
+    code = "unreadable-copy"
 
 
 class RegistryError(ArtifactStoreError):

@@ -45,13 +45,24 @@ class RemoteStore:
         if primary_algorithm is not Algorithm.BLAKE3:
             raise errors.InvalidInputError("a server chooses the key of an object itself", field="primary_algorithm")
         headers = [("Artifact-Namespace", names.check_namespace(namespace)), *announcement(expected)]
+        # BLAKE3 first: it is checked by the address, SHA-256 by a header. Two that differ cannot both be right, and the
+        # server must not answer for the first of them before it has seen the bytes.
+        expected = sorted(set(expected))
+        ask_first = sum(digest.algorithm is Algorithm.BLAKE3 for digest in expected) < 2 and bool(expected)
         method, path = ("PUT", f"/v1/objects/{expected[0]}") if expected else ("POST", "/v1/objects")
 
         def parse(document: dict[str, Any]) -> StoredObject:
             return StoredObject(parse_identity(document), bool(document["created"]))
 
         stored = await self._upload(
-            method, path, parse, source, size_hint, headers, unchecked=expected[1:], ask_first=bool(expected)
+            method,
+            path,
+            parse,
+            source,
+            size_hint,
+            headers,
+            unchecked=expected[1:],
+            ask_first=ask_first,
         )
         for digest in expected:  # the server had it: no body was sent that could have been checked
             if not stored.identity.matches(digest):

@@ -6,15 +6,24 @@ import errno
 import os
 from pathlib import Path
 
-from artifactstore.domain.errors import StorageError, StorageFullError
+from artifactstore.domain.errors import StorageError, StorageFullError, UnreadableCopyError
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: What is wrong with the file, or the medium under it. Anything else (no descriptors, no memory) passes.
+_UNREADABLE = frozenset({errno.EIO, errno.ENXIO, errno.ELOOP, errno.ESTALE, errno.EUCLEAN, errno.EBADMSG})
 
 
 def storage_error(what: str, error: OSError) -> StorageError:
     """The domain's error for a failed system call: StorageFullError when there is no room, else StorageError."""
     kind = StorageFullError if error.errno in _FULL else StorageError
     return kind(f"{what}: {error.strerror or error}")
+
+
+def read_error(what: str, error: OSError) -> StorageError:
+    """The same for a call that reads a stored copy: UnreadableCopyError when the copy is at fault."""
+    if error.errno in _UNREADABLE:
+        return UnreadableCopyError(f"{what}: {error.strerror or error}")
+    return storage_error(what, error)
 
 
 def sync_directory(path: Path) -> None:

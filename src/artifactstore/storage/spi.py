@@ -104,11 +104,19 @@ class StorageBackend(Protocol):
         ...
 
     async def open(self, address: Digest) -> StoredObject:
-        """Open for reading; ObjectNotFoundError if it is not there. Never creates, never locks."""
+        """Open for reading; ObjectNotFoundError if it is not there. Never creates, never locks.
+
+        Here and in `read`, UnreadableCopyError says that the copy itself is at fault, and any other StorageError that
+        it could not be read now.
+        """
         ...
 
     async def stat(self, address: Digest) -> StorageReceipt | None:
         """Where the stored copy is, and its size; None if it is not there. Reads no content."""
+        ...
+
+    async def sync(self, address: Digest) -> None:
+        """Make the stored copy durable, as `put` leaves it; ObjectNotFoundError if it is not there."""
         ...
 
     async def delete(self, address: Digest) -> bool:

@@ -21,8 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from artifactstore.domain.digest import Digest
-from artifactstore.domain.errors import ObjectNotFoundError, StorageError
-from artifactstore.storage.durability import storage_error, sync_directory
+from artifactstore.domain.errors import ObjectNotFoundError, StorageError, UnreadableCopyError
+from artifactstore.storage.durability import read_error, storage_error, sync_directory
 from artifactstore.storage.root import SHARDS, Root
 from artifactstore.storage.spi import BackendHealth, StagedFile, StorageReceipt
 
@@ -57,7 +57,7 @@ class LocalObject:
             # To its end: the descriptor must not be closed, and its number reused, under a thread that still reads.
             return await _finished(reading)
         except OSError as error:
-            raise storage_error("an object could not be read", error) from error
+            raise read_error("an object could not be read", error) from error
 
     async def close(self) -> None:
         """Give up the descriptor."""
@@ -99,7 +99,7 @@ class LocalFileSystemBackend:
         try:
             descriptor, size = await _finished(opening)
         except OSError as error:
-            raise storage_error("the object could not be opened", error) from error
+            raise read_error("the object could not be opened", error) from error
         except asyncio.CancelledError:
             opening.add_done_callback(_close_opened)  # nobody is left to take it
             raise
@@ -109,6 +109,10 @@ class LocalFileSystemBackend:
         """The place and size of an object's file, or None; see the port."""
         size = await self._run("the object could not be looked at", self._size, address)
         return None if size is None else StorageReceipt(self.backend_id, _key(address), size)
+
+    async def sync(self, address: Digest) -> None:
+        """Sync an object's file and its directory; see the port."""
+        await self._run("the object could not be synced", self._sync, address)
 
     async def delete(self, address: Digest) -> bool:
         """Remove an object's file; see the port."""
@@ -187,7 +191,7 @@ class LocalFileSystemBackend:
         found = os.fstat(descriptor)
         if not stat_module.S_ISREG(found.st_mode):
             os.close(descriptor)
-            raise StorageError(f"what is stored as {address} is not a file")
+            raise UnreadableCopyError(f"what is stored as {address} is not a file")
         return descriptor, found.st_size
 
     def _size(self, address: Digest) -> int | None:
@@ -197,6 +201,14 @@ class LocalFileSystemBackend:
             return None
         # What is not a file is no copy, whatever size it has.
         return found.st_size if stat_module.S_ISREG(found.st_mode) else None
+
+    def _sync(self, address: Digest) -> None:
+        descriptor, _ = self._open(address)
+        try:
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+        sync_directory(self._path(address).parent)
 
     def _delete(self, address: Digest) -> bool:
         path = self._path(address)
