@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import blake3
 
@@ -25,14 +25,6 @@ SHA256_ALONE = "SHA-256 alone"
 BLAKE3_ALONE = "BLAKE3 alone"
 TWO_LANES = "two lanes, both digests"
 TWO_LANES_SHA256 = "two lanes of SHA-256 alone"
-
-#: What a build of the library may or may not have, by its name in `artifactstore.hashing`.
-_OPTIONAL = {
-    SHA256_ALONE: "sha256_digest",
-    BLAKE3_ALONE: "blake3_digest",
-    TWO_LANES: "update_pair",
-    TWO_LANES_SHA256: "sha256_digest_pair",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +74,10 @@ def ours(kernel: str) -> Iterator[Contender]:
     """All that this build can do by one kernel."""
     yield Contender(named(DUAL_HASHER, kernel), _dual_hasher, kernel)
     yield Contender(named(DUAL_DIGEST, kernel), hashing.dual_digest, kernel)
-    for name in (SHA256_ALONE, BLAKE3_ALONE):
-        if (digest := _optional(name)) is not None:
-            yield Contender(named(name, kernel), digest, kernel)
-    if (update_pair := _optional(TWO_LANES)) is not None:
-        yield Contender(named(TWO_LANES, kernel), partial(_two_lanes, update_pair), kernel, streams=2)
-    if (sha256_pair := _optional(TWO_LANES_SHA256)) is not None:
-        yield Contender(named(TWO_LANES_SHA256, kernel), lambda data: sha256_pair(data, data), kernel, streams=2)
-
-
-def missing() -> Iterator[str]:
-    """What this build cannot do."""
-    for name, attribute in _OPTIONAL.items():
-        if _optional(name) is None:
-            yield f"{name}: not in this build (artifactstore.hashing.{attribute})"
+    yield Contender(named(SHA256_ALONE, kernel), partial(_single, "sha256"), kernel)
+    yield Contender(named(BLAKE3_ALONE, kernel), partial(_single, "blake3"), kernel)
+    yield Contender(named(TWO_LANES, kernel), _two_lanes, kernel, streams=2)
+    yield Contender(named(TWO_LANES_SHA256, kernel), _two_lanes_sha256, kernel, streams=2)
 
 
 def lacking() -> Iterator[str]:
@@ -107,18 +89,25 @@ def lacking() -> Iterator[str]:
             yield f"{name}: this CPU has none; the targets are those of one with SHA-NI and AVX-512"
 
 
-def _optional(name: str) -> Callable[..., Any] | None:
-    found: Callable[..., Any] | None = getattr(hashing, _OPTIONAL[name], None)
-    return found
-
-
 def _dual_hasher(data: bytes) -> hashing.DualDigest:
     hasher = hashing.DualHasher()
     hasher.update(data)
     return hasher.digests()
 
 
-def _two_lanes(update_pair: Callable[..., Any], data: bytes) -> tuple[hashing.DualDigest, hashing.DualDigest]:
+def _single(algorithm: Literal["blake3", "sha256"], data: bytes) -> bytes:
+    hasher = hashing.SingleHasher(algorithm)
+    hasher.update(data)
+    return hasher.digest()
+
+
+def _two_lanes(data: bytes) -> tuple[hashing.DualDigest, hashing.DualDigest]:
     first, second = hashing.DualHasher(), hashing.DualHasher()
-    update_pair(first, data, second, data)
+    hashing.update_pair(first, data, second, data)
     return first.digests(), second.digests()
+
+
+def _two_lanes_sha256(data: bytes) -> tuple[bytes, bytes]:
+    first, second = hashing.SingleHasher("sha256"), hashing.SingleHasher("sha256")
+    hashing.update_pair(first, data, second, data)
+    return first.digest(), second.digest()
