@@ -8,12 +8,13 @@ from pathlib import Path
 
 from artifactstore.domain.errors import StorageError, StorageFullError
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: The errors of a disk, or a quota, without space.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def storage_error(what: str, error: OSError) -> StorageError:
     """The domain's error for a failed system call: StorageFullError when there is no room, else StorageError."""
-    kind = StorageFullError if error.errno in _FULL else StorageError
+    kind = StorageFullError if error.errno in FULL else StorageError
     return kind(f"{what}: {error.strerror or error}")
 
 
