@@ -14,13 +14,14 @@ from artifactstore.audit.retrievals import RetrievalRecorder
 from artifactstore.dataplane.inproc import InProcessDataPlane
 from artifactstore.dataplane.space import SpaceLedger
 from artifactstore.dataplane.staging import StagingArea
-from artifactstore.registry.migration import SchemaTooOldError
+from artifactstore.domain.errors import StorageFullError
+from artifactstore.registry.migration import DATABASE_FILE, SchemaTooOldError
 from artifactstore.registry.registry import Registry
 from artifactstore.remote import RemoteStore
 from artifactstore.settings import Settings
 from artifactstore.spi import ArtifactStore
 from artifactstore.storage.backends.localfs import LocalFileSystemBackend
-from artifactstore.storage.root import open_root
+from artifactstore.storage.root import Root, open_root
 from artifactstore.store import Store
 
 _log = logging.getLogger(__name__)
@@ -43,12 +44,13 @@ async def open_local(settings: Settings, *, read_only: bool = False, actor: str 
     """Compose the store over `settings.root`, recover what a crash left, and close it all in reverse order.
 
     With `read_only`, no lock is taken, nothing is cleaned, nothing is recorded; it works beside a writer. A root that
-    is not there yet, or is of an older version, is made or migrated first, which takes the lock for a moment.
+    is not there yet, or is of an older version, is made or migrated first, which takes the lock for a moment; so does
+    one that a full disk keeps from being opened, since only a writer may give up the log's reserve.
     """
     if read_only:
         try:
             opened = await _compose(settings, read_only=True, actor=actor)
-        except SchemaTooOldError:
+        except (SchemaTooOldError, StorageFullError):
             await (await _compose(settings, read_only=False, actor=actor)).close()
             opened = await _compose(settings, read_only=True, actor=actor)
     else:
@@ -72,6 +74,9 @@ async def _compose(settings: Settings, *, read_only: bool, actor: str | None) ->
         space = SpaceLedger(root.path, settings.floor_bytes)
         dataplane = InProcessDataPlane(backend, staging=staging, space=space)
         held.push_async_callback(dataplane.close)
+        database = root.registry / DATABASE_FILE
+        if not read_only and await asyncio.to_thread(_is_lost, database, root):
+            _log.warning("the event log %s is missing, and there are objects: a new one begins without them", database)
         registry = await Registry.open(
             root.registry, reserve=root.reserve, read_only=read_only, reserve_bytes=settings.log_reserve_bytes
         )
@@ -91,6 +96,10 @@ async def _compose(settings: Settings, *, read_only: bool, actor: str | None) ->
             _log.info("finished %d deletions that were under way", finished)
         store.release = held.pop_all().aclose
         return store
+
+
+def _is_lost(database: Path, root: Root) -> bool:
+    return not database.exists() and any(path.is_file() for path in root.objects.rglob("*"))
 
 
 def _user() -> str:

@@ -59,7 +59,7 @@ class Store:
         self._dataplane = dataplane
         self.registry = registry
         self._retrievals = retrievals  # None: a store opened only for reading records nothing
-        self._actor = actor
+        self._actor = names.actor_name(actor)
         self._max_object_bytes = max_object_bytes
         #: What gives up the parts, set by whoever composed them.
         self.release: Callable[[], Awaitable[None]] | None = None
@@ -68,7 +68,7 @@ class Store:
     def acting_as(self, actor: str) -> Store:
         """The same store, whose events name another actor."""
         other = copy.copy(self)
-        other._actor = actor
+        other._actor = names.actor_name(actor)
         return other
 
     # --- bytes in ---------------------------------------------------------------------------------------------------

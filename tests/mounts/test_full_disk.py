@@ -61,3 +61,78 @@ async def test_uploads_stop_and_downloads_and_deletions_go_on(small_disk: Path) 
         assert await store.registry.verify_views() is None
         assert await store.registry.deleting() == []
         assert (await store.verify_object(kept.identity.blake3)).verified
+
+
+async def no_deletions(store: Store, numbers: range) -> int:
+    """How many of these names could not be deleted."""
+    refused = 0
+    for number in numbers:
+        try:
+            await store.delete_file("default", f"name-{number}")
+        except StorageFullError:
+            refused += 1
+    return refused
+
+
+async def test_a_start_on_a_full_disk_gives_up_the_reserve(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings = settings_for(small_disk / "root", log_reserve_bytes=4 * MEBIBYTE)
+    async with open_local(settings) as store:
+        kept = await store.put_object(os.urandom(MEBIBYTE))
+        given_up = await store.put_object(os.urandom(5 * MEBIBYTE))
+        await store.put_file("default", "name-0", b"a file")
+    fill(small_disk)  # after a clean close: neither the WAL nor its index are there
+    reserve = settings.root / "reserve"
+    async with open_local(settings) as store:
+        assert "the event log's reserve was given up so that it can be opened" in caplog.text
+        assert not reserve.exists()
+        assert len(await read(store, kept.identity.blake3)) == MEBIBYTE
+        with pytest.raises(StorageFullError, match="only what frees space"):
+            await store.put_object(b"", namespace="other")
+        assert await no_deletions(store, range(1)) == 0
+    async with open_local(settings) as store:
+        await store.delete_object(given_up.identity.blake3)
+        assert reserve.stat().st_size == 4 * MEBIBYTE, "the reserve is whole again"
+        await store.put_file("default", "new", b"a file")
+        assert await store.registry.verify_views() is None
+
+
+async def test_a_full_disk_is_read_without_a_writer(small_disk: Path) -> None:
+    settings = settings_for(small_disk / "root", log_reserve_bytes=4 * MEBIBYTE)
+    async with open_local(settings) as store:
+        kept = await store.put_object(os.urandom(MEBIBYTE))
+    fill(small_disk)
+    async with open_local(settings, read_only=True) as store:
+        assert len(await read(store, kept.identity.blake3)) == MEBIBYTE
+
+
+async def test_nothing_else_is_recorded_in_the_space_of_the_reserve(small_disk: Path) -> None:
+    settings = settings_for(small_disk / "root", log_reserve_bytes=4 * MEBIBYTE)
+    async with open_local(settings) as store:
+        kept = await store.put_object(b"kept")
+        record = await store.record(kept.identity.blake3)
+        for number in range(300):
+            await store.put_file("default", f"name-{number}", b"a file")
+        fill(small_disk)
+
+        async def claim(number: int) -> None:
+            await store.registry.record_object(
+                record.identity,
+                backend_id=record.backend_id,
+                primary_algorithm=record.primary_algorithm,
+                namespace=f"space-{number}",
+                actor="x" * 3000,
+            )
+
+        deleted = 0
+        while (settings.root / "reserve").exists():
+            with pytest.raises(StorageFullError):
+                for number in range(100_000):
+                    await claim(number)
+            assert await no_deletions(store, range(deleted, deleted + 1)) == 0
+            deleted += 1
+        for number in range(100):
+            with pytest.raises(StorageFullError, match="only what frees space"):
+                await claim(1_000_000 + number)
+        assert await no_deletions(store, range(deleted, 300)) == 0
+        await store.delete_object(kept.identity.blake3)
+        assert await store.registry.verify_views() is None

@@ -353,3 +353,38 @@ async def test_a_copy_that_could_not_be_mended_durably_is_not_trusted_afterwards
     )
     assert (await store.verify_object(stored.identity.blake3)).verified
     assert path.parent in synced, "what a verification finds sound is made durable before that is recorded"
+
+
+async def test_a_lost_event_log_is_said_where_there_are_objects(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings_for(tmp_path / "root")
+    async with open_local(settings) as store:
+        assert "is missing" not in caplog.text, "a new root has lost nothing"
+    database = settings.root / "registry" / "log.sqlite3"
+    database.unlink()
+    async with open_local(settings) as store:
+        assert "is missing" not in caplog.text
+        await store.put_object(DATA)
+    async with open_local(settings):
+        assert "is missing" not in caplog.text
+    database.unlink()
+    async with open_local(settings):
+        assert f"the event log {database} is missing, and there are objects" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [("alice", "alice"), ("J\u00f6rg \u2603", "J\u00f6rg \u2603"), ("a\nb\x00\x85", "a\ufffdb\ufffd\ufffd"),
+     ("\udcff", "\ufffd"), ("", "unknown"), ("x" * 300, "x" * 256), ("x" + "\u2603" * 100, "x" + "\u2603" * 85)],
+)  # fmt: skip
+async def test_events_name_whoever_it_is_in_plain_text(store: Store, given: str, named: str) -> None:
+    await store.acting_as(given).put_object(DATA)
+    assert [event.actor for event in await store.events()] == [named]
+
+
+async def test_whoever_opens_a_store_is_named_in_plain_text(tmp_path: Path) -> None:
+    async with open_local(settings_for(tmp_path / "root"), actor="local:\udcff") as store:
+        stored = await store.put_object(DATA)
+        assert await read(store, stored.identity.blake3) == DATA
+        assert [event.actor for event in await store.events()] == ["local:\ufffd"]

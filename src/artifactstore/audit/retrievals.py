@@ -14,12 +14,12 @@ from uuid import UUID
 
 from artifactstore.domain.artifact import Retrievals
 from artifactstore.domain.digest import Digest
-from artifactstore.domain.errors import ArtifactStoreError
+from artifactstore.domain.errors import ArtifactStoreError, OutcomeUnknownError
 from artifactstore.registry.log import Clock, utc_now
 
 #: Who the events are by; whoever read is named in each entry.
 RECORDER = "system:retrievals"
-ENTRIES_PER_EVENT = 1000
+ENTRIES_PER_EVENT = 100
 #: Distinct sums in memory at which they are recorded before the interval is over.
 EARLY_KEYS = 10_000
 #: Distinct sums above which further ones are dropped, and counted as dropped: the log has failed for long.
@@ -95,8 +95,12 @@ class RetrievalRecorder:
                 chunk = keys[begin : begin + ENTRIES_PER_EVENT]
                 try:
                     await self._record(sums, chunk)
-                except ArtifactStoreError as error:
-                    _log.warning("%d retrievals could not be recorded yet: %s", len(keys) - begin, error)
+                except OutcomeUnknownError as error:  # to miss some is better than to count some twice
+                    _log.error("%d retrievals may not have been recorded: %s", len(chunk), error)
+                except Exception as error:  # whatever it is, it must neither end the task nor lose the sums
+                    unforeseen = None if isinstance(error, ArtifactStoreError) else error
+                    left = len(keys) - begin
+                    _log.warning("%d retrievals could not be recorded yet: %s", left, error, exc_info=unforeseen)
                     for key in keys[begin:]:
                         self._add(key, sums[key].count, sums[key].size_bytes)
                     return

@@ -22,6 +22,7 @@
     |-- RegistryError                   the facts' side failed
     |   |-- UnknownEventError           an event this version of the code has no type for
     |   |-- LogCorruptError             the log contradicts itself
+    |   |-- OutcomeUnknownError         a commit failed, and it may be durable all the same
     |   `-- SchemaTooNewError           the database is of a later version than the code
     |-- RootError                       a root that cannot be opened
     |   |-- RootLockedError             another process writes it
@@ -160,7 +161,7 @@ class UnreadableCopyError(StorageError):
 
 
 class RegistryError(ArtifactStoreError):
-    """The event log or its views failed; the operation did not happen."""
+    """The event log or its views failed; the operation did not happen, except where it is OutcomeUnknownError."""
 
     code = "registry-failed"
 
@@ -175,6 +176,12 @@ class LogCorruptError(RegistryError):
     """The log contradicts itself: a gap, a leaf that is not its event's, or an event that cannot follow."""
 
     code = "log-corrupt"
+
+
+class OutcomeUnknownError(RegistryError):
+    """A commit failed and the log cannot be read: the operation may have happened. Ask again before repeating it."""
+
+    code = "outcome-unknown"
 
 
 class SchemaTooNewError(RegistryError):

@@ -19,6 +19,7 @@ from artifactstore.domain.errors import InvalidDigestError, InvalidMetadataError
 DEFAULT_NAMESPACE = "default"
 DEFAULT_MEDIA_TYPE = "application/octet-stream"
 MAX_NAME_BYTES = 1024
+MAX_ACTOR_BYTES = 256
 MAX_LABELS = 64
 MAX_LABEL_VALUE_BYTES = 256
 MAX_MEDIA_TYPE_CHARACTERS = 255
@@ -31,6 +32,15 @@ _LABEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}\Z")
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a grammar's token, no secret
 _QUOTED = r'"(?:[\t \x21\x23-\x5b\x5d-\x7e]|\\[\t \x21-\x7e])*"'
 _MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}(?:[ \t]*;[ \t]*{_TOKEN}=(?:{_TOKEN}|{_QUOTED}))*\Z")
+
+
+def actor_name(text: str) -> str:
+    """Who acts, as events name it: 1 to 256 bytes of UTF-8 without control characters. What is not so is replaced.
+
+    Nothing is refused: an account's odd name is no reason to record nothing of what it does.
+    """
+    plain = "".join("\ufffd" if unicodedata.category(character) in ("Cc", "Cs") else character for character in text)
+    return plain.encode()[:MAX_ACTOR_BYTES].decode(errors="ignore") or "unknown"
 
 
 def check_namespace(text: str) -> str:

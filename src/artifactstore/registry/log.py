@@ -8,7 +8,7 @@ committed, and only then do the requests get their answers. New requests queue u
 A request that refuses (raises a domain error when it decides) affects nobody else. If the transaction fails, all of its
 requests fail, no sequence number is used up, and the writer goes on. If a COMMIT fails its outcome is unknown: the log
 is read again before anybody is told. When the disk is full the requests that free space are tried once more, alone,
-after the reserve was given up.
+after the reserve was given up; until it is whole again no other requests are served, or they would use it up.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Protocol
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from artifactstore.domain.errors import ArtifactStoreError, RegistryError, StorageFullError
+from artifactstore.domain.errors import ArtifactStoreError, OutcomeUnknownError, RegistryError, StorageFullError
 from artifactstore.registry.envelope import RecordedEvent, record, timestamp
 from artifactstore.registry.events import Event
 from artifactstore.registry.folding import Keys, WorkingSet, apply
@@ -132,8 +132,8 @@ class EventLog:
     def submit[T](self, command: Command[T], *, actor: str) -> asyncio.Future[Appended[T]]:
         """Queue a request. The future tells its outcome, whoever waits for it or not; cancelling it is no undo.
 
-        A domain error refuses; StorageFullError and RegistryError say that nothing of it was recorded, except where
-        the message says that the outcome is unknown.
+        A domain error refuses; StorageFullError and RegistryError say that nothing of it was recorded, except
+        OutcomeUnknownError.
         """
         future: asyncio.Future[Appended[T]] = asyncio.get_running_loop().create_future()
         if self._closed:
@@ -194,6 +194,15 @@ class EventLog:
 
     def _serve(self, connection: Connection, requests: Sequence[_Request]) -> dict[_Request, _Outcome]:
         """The outcome of every request, with everything that is said to be recorded committed."""
+        if self._reserve is None or self._reserve.fill():
+            return self._serve_all(connection, requests)
+        refused = StorageFullError("the disk is full: only what frees space is recorded until there is some")
+        outcomes: dict[_Request, _Outcome] = dict.fromkeys(requests, refused)
+        if urgent := _urgent(requests):
+            outcomes.update(self._serve_all(connection, urgent))
+        return outcomes
+
+    def _serve_all(self, connection: Connection, requests: Sequence[_Request]) -> dict[_Request, _Outcome]:
         try:
             return self._attempt(connection, requests)
         except Exception as error:
@@ -201,8 +210,7 @@ class EventLog:
             if not isinstance(failed, StorageFullError):
                 return dict.fromkeys(requests, failed)
         outcomes: dict[_Request, _Outcome] = dict.fromkeys(requests, failed)
-        urgent = [request for request in requests if request.command.frees_space]
-        if urgent:
+        if urgent := _urgent(requests):
             if self._reserve is not None and self._reserve.release():
                 self._log.warning("the disk is full: the log's reserve was given up for %d deletions", len(urgent))
             try:
@@ -264,8 +272,11 @@ class EventLog:
                 record(self._log_id, batch.head + number, event, actor=request.actor, time=time)
                 for number, event in enumerate(decided, 1)
             ]
-        except Exception as error:
+        except ArtifactStoreError as error:
             return error
+        except Exception as error:
+            self._log.exception("a request of the event log failed")
+            return failure(error)
         for item, event in zip(recorded, decided, strict=True):
             apply(rows, item, event)
         batch.recorded.extend(recorded)
@@ -283,10 +294,14 @@ class EventLog:
                 there = connection.scalar(_ID_AT, {"seq": first.seq})
                 self._head = int(connection.scalar(_HEAD) or 0)
         except Exception as error:
-            raise RegistryError(f"the outcome is unknown: {failed.cause}, and the log cannot be read") from error
+            raise OutcomeUnknownError(f"the outcome is unknown: {failed.cause}, and the log cannot be read") from error
         if there != first.id.bytes:
             raise failed.cause
         return failed.batch
+
+
+def _urgent(requests: Sequence[_Request]) -> list[_Request]:
+    return [request for request in requests if request.command.frees_space]
 
 
 def _event_row(item: RecordedEvent) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,12 @@ from artifactstore.registry.schema import events as log
 from artifactstore.registry.schema import views
 
 MAX_PAGE = 1000
+#: Text and payloads of a page, about: it ends there even if fewer rows than its limit are found.
+PAGE_BYTES = 4 * 2**20
+#: Namespaces that a page of a search by name looks into.
+NAMESPACES = 64
+#: Rows of artifacts a statement: the driver fetches all of them, and each may have 64 KiB of provenance.
+_FETCH = 64
 
 _objects, _claims, _names = views.objects.c, views.object_namespaces.c, views.names.c
 _artifacts, _retrievals = views.artifacts.c, views.retrievals.c
@@ -62,7 +68,10 @@ class ArtifactQuery:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Artifacts in the order of namespace, name, version; `next` is the cursor of what follows, None at the end."""
+    """Artifacts in the order of namespace, name, version; `next` is the cursor of what follows, None at the end.
+
+    One with `next` may have fewer items than were asked for, or none.
+    """
 
     items: tuple[Artifact, ...]
     next: str | None
@@ -114,20 +123,60 @@ def artifacts(connection: Connection, query: ArtifactQuery) -> Page:
     if not 1 <= query.limit <= MAX_PAGE:
         raise InvalidQueryError(f"limit is a whole number from 1 to {MAX_PAGE}", field="limit")
     start = None if query.cursor is None else decode_cursor(query.terms(), query.cursor)
-    wanted = query.limit + 1  # one more tells whether anything follows
     rows: list[Row[*tuple[Any, ...]]] = []
+    size = 0
+    for looked_at, namespace in enumerate(_namespaces(connection, query, start)):
+        if namespace is not None and looked_at == NAMESPACES:
+            return _page(query, rows, (namespace, "", 0))
+        for row in _found(connection, query, namespace, start, query.limit + 1 - len(rows)):
+            if len(rows) == query.limit or size >= PAGE_BYTES:  # something follows
+                return _page(query, rows, _key(rows[-1]))
+            rows.append(row)
+            size += len(row.provenance or "") + len(row.labels)
+    return _page(query, rows, None)
+
+
+def _page(query: ArtifactQuery, rows: Sequence[Row[*tuple[Any, ...]]], end: tuple[str, str, int] | None) -> Page:
+    following = None if end is None else encode_cursor(query.terms(), end)
+    return Page(tuple(_artifact(row) for row in rows), following)
+
+
+def _key(row: Row[*tuple[Any, ...]]) -> tuple[str, str, int]:
+    return row.namespace, row.name, row.version
+
+
+def _namespaces(
+    connection: Connection, query: ArtifactQuery, start: tuple[str, str, int] | None
+) -> Iterator[str | None]:
+    """The ranges to search: one namespace, all at once (None), or one after the other.
+
+    The last is for a name or a prefix: one range of the index per namespace, not one scan over all names.
+    """
     if query.namespace is not None or (query.name is None and query.name_prefix is None):
-        rows += connection.execute(_search(query, query.namespace, start).limit(wanted)).all()
-    else:  # one range of the index per namespace, not one scan over all names
-        namespace = start[0] if start is not None else _next_namespace(connection, None)
-        while namespace is not None and len(rows) < wanted:
-            rows += connection.execute(_search(query, namespace, start).limit(wanted - len(rows))).all()
-            namespace = _next_namespace(connection, namespace)
-    items = tuple(_artifact(row) for row in rows[: query.limit])
-    if len(rows) <= query.limit:
-        return Page(items, None)
-    last = items[-1]
-    return Page(items, encode_cursor(query.terms(), (last.namespace, last.name, last.version)))
+        yield query.namespace
+        return
+    namespace = start[0] if start is not None else _next_namespace(connection, None)
+    while namespace is not None:
+        yield namespace
+        namespace = _next_namespace(connection, namespace)
+
+
+def _found(
+    connection: Connection,
+    query: ArtifactQuery,
+    namespace: str | None,
+    start: tuple[str, str, int] | None,
+    wanted: int,
+) -> Iterator[Row[*tuple[Any, ...]]]:
+    """So many rows of one range, a few at a time."""
+    while wanted > 0:
+        limit = min(wanted, _FETCH)
+        rows = connection.execute(_search(query, namespace, start).limit(limit)).all()
+        yield from rows
+        if len(rows) < limit:
+            return
+        wanted -= limit
+        start = _key(rows[-1])
 
 
 def _next_namespace(connection: Connection, after: str | None) -> str | None:
@@ -181,7 +230,13 @@ def prefix_bound(prefix: str) -> str | None:
 
 
 def events(connection: Connection, after: int, limit: int) -> list[RecordedEvent]:
-    """The events from the one after `after` on."""
+    """The events from the one after `after` on: at most `limit`, and about PAGE_BYTES of payload, but at least one."""
+    sizes = select(log.c.seq, func.length(log.c.payload)).where(log.c.seq > after).order_by(log.c.seq).limit(limit)
+    last, size = after, 0
+    for seq, payload_bytes in connection.execute(sizes):
+        if last > after and size + payload_bytes > PAGE_BYTES:
+            break
+        last, size = seq, size + payload_bytes
     statement = (
         select(
             log.c.seq,
@@ -195,9 +250,8 @@ def events(connection: Connection, after: int, limit: int) -> list[RecordedEvent
             log.c.leaf,
             log.c.salt,
         )
-        .where(log.c.seq > after)
+        .where(log.c.seq > after, log.c.seq <= last)
         .order_by(log.c.seq)
-        .limit(limit)
     )
     return [RecordedEvent(seq, UUID(bytes=event_id), *rest) for seq, event_id, *rest in connection.execute(statement)]
 

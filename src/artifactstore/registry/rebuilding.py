@@ -57,7 +57,7 @@ class Shadow:
                 connection.execute(DropTable(table))
 
     def read(self, source: Connection, *, until: int | None = None) -> list[RecordedEvent]:
-        """The next events, at most BATCH, checked: each in its place, each with its own leaf. LogCorruptError."""
+        """The next events, at most BATCH and a page, checked: each in its place, with its own leaf. LogCorruptError."""
         limit = BATCH if until is None else min(BATCH, until - self.seq)
         recorded = queries.events(source, self.seq, limit)
         for number, item in enumerate(recorded, self.seq + 1):

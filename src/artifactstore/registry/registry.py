@@ -18,7 +18,7 @@ from uuid_utils.compat import uuid7
 
 from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectRecord, Retrievals
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
-from artifactstore.domain.errors import ArtifactStoreError, ObjectNotFoundError, RegistryError
+from artifactstore.domain.errors import ArtifactStoreError, LogCorruptError, ObjectNotFoundError, RegistryError
 from artifactstore.registry import commands, migration, queries, rebuilding
 from artifactstore.registry.commands import Condition
 from artifactstore.registry.envelope import RecordedEvent
@@ -28,7 +28,7 @@ from artifactstore.registry.queries import ArtifactQuery, Page
 from artifactstore.registry.rebuilding import Progress
 from artifactstore.registry.reserve import DEFAULT_RESERVE_BYTES, Reserve
 from artifactstore.registry.schema import LOG_ID, VIEWS_VERSION, VIEWS_VERSION_KEY, views
-from artifactstore.registry.sqlite import Readers, Writer, failure, open_readers, open_writer, wal_precaution
+from artifactstore.registry.sqlite import Readers, Writer, failure, is_full, open_readers, open_writer, wal_precaution
 from artifactstore.registry.verification import Difference, Verifier
 from artifactstore.registry.views import Views
 from artifactstore.storage.durability import sync_directory
@@ -106,6 +106,7 @@ class Registry:
         try:
             if writer is None:
                 await readers.run(migration.check_current)
+                await readers.run(_views_are_current)
             return cls(readers, await readers.run(_log_id), writer, log)
         except BaseException:
             await readers.close()
@@ -315,13 +316,24 @@ class Registry:
 
 def _prepared_writer(file: Path, reserve: Reserve | None, log: logging.Logger) -> Writer:
     """The writer of a database that is there, of this code's revision, and durable by name. Blocking."""
+    try:
+        writer = _current_writer(file)
+    except Exception as error:  # the shared index beside the WAL has to be made before anything can be deleted
+        if reserve is None or not is_full(error) or not reserve.release():
+            raise
+        log.warning("the disk is full: the event log's reserve was given up so that it can be opened")
+        return _current_writer(file)  # without a reserve: to take it back at once would leave no space to go on
+    if reserve is not None and not reserve.fill():
+        log.warning("there is no space for the event log's reserve: only what frees space is recorded until there is")
+    return writer
+
+
+def _current_writer(file: Path) -> Writer:
     file.parent.mkdir(parents=True, exist_ok=True)
     writer = open_writer(file)
     try:
         migration.upgrade(writer.engine)
         sync_directory(file.parent)
-        if reserve is not None and not reserve.fill():
-            log.warning("there is no space for the event log's reserve: deletions may fail when the disk is full")
     except BaseException:
         writer.engine.dispose()
         raise
@@ -341,4 +353,9 @@ def _positions(connection: Connection) -> tuple[int, int]:
 
 def _views_are_current(connection: Connection) -> bool:
     head, folded = _positions(connection)
+    if folded > head:
+        raise LogCorruptError(
+            f"the event log ends at event {head} and its views at event {folded}: "
+            "events were lost; restore the log from a backup"
+        )
     return head == folded and migration.meta_value(connection, VIEWS_VERSION_KEY) == str(VIEWS_VERSION)

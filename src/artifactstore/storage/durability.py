@@ -8,14 +8,15 @@ from pathlib import Path
 
 from artifactstore.domain.errors import StorageError, StorageFullError, UnreadableCopyError
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: The errors of a disk, or a quota, without space.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: What is wrong with the file, or the medium under it. Anything else (no descriptors, no memory) passes.
 _UNREADABLE = frozenset({errno.EIO, errno.ENXIO, errno.ELOOP, errno.ESTALE, errno.EUCLEAN, errno.EBADMSG})
 
 
 def storage_error(what: str, error: OSError) -> StorageError:
     """The domain's error for a failed system call: StorageFullError when there is no room, else StorageError."""
-    kind = StorageFullError if error.errno in _FULL else StorageError
+    kind = StorageFullError if error.errno in FULL else StorageError
     return kind(f"{what}: {error.strerror or error}")
 
 

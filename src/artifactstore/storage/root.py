@@ -10,12 +10,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from artifactstore.domain.digest import Algorithm
 from artifactstore.domain.errors import RootError, RootFormatError, RootLockedError
-from artifactstore.storage.durability import make_directory, sync_directory
+from artifactstore.storage.durability import FULL, make_directory, sync_directory
 
 FORMAT = 1
 #: Directories per algorithm: one for each first byte of a digest.
@@ -104,7 +105,7 @@ def _take_lock(path: Path) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # of one width and in place: on a full disk there may be no block for a file that was cut to nothing first
-        os.pwrite(descriptor, f"{os.getpid():<{_OWNER_BYTES - 1}}\n".encode(), 0)
+        _name_owner(descriptor)
     except BlockingIOError:
         owner = os.pread(descriptor, _OWNER_BYTES, 0).decode(errors="replace").strip()
         os.close(descriptor)
@@ -113,6 +114,15 @@ def _take_lock(path: Path) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _name_owner(descriptor: int) -> None:
+    """Say whose lock it is, which only a message needs: a disk without a block for it is no reason to fail."""
+    try:
+        os.pwrite(descriptor, f"{os.getpid():<{_OWNER_BYTES - 1}}\n".encode(), 0)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
 
 
 def _make(root: Root) -> None:
@@ -124,7 +134,9 @@ def _make(root: Root) -> None:
         for shard in range(SHARDS):
             (parent / f"{shard:02x}").mkdir(0o750, exist_ok=True)
         sync_directory(parent)
-    sync_directory(root.objects)  # a run that was broken off may have made its entries and not come to this
+    # a run that was broken off may have made its entries and not come to this; the same of the root's own name
+    sync_directory(root.objects)
+    _sync_name(root.path)
     document = json.dumps({"format": FORMAT, "software": _SOFTWARE}) + "\n"
     fresh = root.path / "format.new"
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
@@ -135,6 +147,13 @@ def _make(root: Root) -> None:
         os.close(descriptor)
     fresh.rename(root.path / "format")
     sync_directory(root.path)
+
+
+def _sync_name(path: Path) -> None:
+    """Make a directory's own name durable, where it is one: a mount point is not, and its parent may not be ours."""
+    if path.stat().st_dev == path.parent.stat().st_dev:
+        with suppress(PermissionError):
+            sync_directory(path.parent)
 
 
 def _check_format(path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from artifactstore.audit import retrievals
 from artifactstore.audit.retrievals import EARLY_KEYS, ENTRIES_PER_EVENT, MAX_KEYS, RECORDER, RetrievalRecorder
 from artifactstore.domain.artifact import Retrievals
-from artifactstore.domain.errors import RegistryError
+from artifactstore.domain.errors import OutcomeUnknownError, RegistryError
 from artifactstore.registry.registry import Registry
 from tests.unit.registry.conftest import identity, open_registry
 
@@ -26,6 +26,7 @@ class Log:
     def __init__(self) -> None:
         self.batches: list[list[Retrievals]] = []
         self.failing = False
+        self.failure: Exception = RegistryError("the log fails")
         self.asked = asyncio.Event()
         self.recorded = asyncio.Event()
         self.open = asyncio.Event()
@@ -36,7 +37,7 @@ class Log:
         self.asked.set()
         await self.open.wait()
         if self.failing:
-            raise RegistryError("the log fails")
+            raise self.failure
         self.batches.append(entries)
         self.recorded.set()
 
@@ -148,6 +149,33 @@ async def test_a_log_that_fails_keeps_the_sums(
     await recorder.flush()
     (entry,) = log.entries
     assert (entry.count, entry.size_bytes) == (2, 11)
+
+
+async def test_sums_whose_outcome_is_unknown_are_not_recorded_again(
+    recorder: RetrievalRecorder, log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder.note(ONE, None, "a", 10)
+    log.failing, log.failure = True, OutcomeUnknownError("the disk is gone")
+    await recorder.flush()
+    log.failing = False
+    recorder.note(TWO, None, "a", 1)
+    await recorder.flush()
+    assert [entry.blake3 for entry in log.entries] == [TWO]
+    assert "1 retrievals may not have been recorded: the disk is gone" in caplog.text
+
+
+async def test_an_unforeseen_error_ends_nothing_and_loses_nothing(
+    log: Log, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = RetrievalRecorder(log, 0.001, clock)
+    log.failing, log.failure = True, ZeroDivisionError()
+    recorder.note(ONE, None, "a", 10)
+    await log.asked.wait()
+    log.failing = False
+    await log.recorded.wait()
+    await recorder.close()
+    assert [(entry.count, entry.size_bytes) for entry in log.entries] == [(1, 10)]
+    assert "ZeroDivisionError" in caplog.text
 
 
 async def test_a_log_that_fails_in_the_middle_records_the_rest_once(recorder: RetrievalRecorder, log: Log) -> None:

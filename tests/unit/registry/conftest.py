@@ -69,9 +69,7 @@ async def put_file(
         primary_algorithm=Algorithm.SHA256,
         namespace=namespace,
         name=name,
-        metadata=metadata,
-        actor=ACTOR,
-        **options,
+        **{"metadata": metadata, "actor": ACTOR, **options},
     )
 
 

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, event
 
-from artifactstore.domain.artifact import Artifact, Retrievals
+from artifactstore.domain.artifact import Artifact, ArtifactMetadata, Retrievals
 from artifactstore.domain.errors import InvalidQueryError
 from artifactstore.registry import queries
 from artifactstore.registry.cursors import encode_cursor
+from artifactstore.registry.envelope import RecordedEvent
 from artifactstore.registry.queries import ArtifactQuery, prefix_bound
 from artifactstore.registry.registry import Registry
 from tests.unit.registry.conftest import ACTOR, identity, open_registry, put_file, put_object
@@ -88,8 +89,11 @@ def paged(connection: Connection, query: ArtifactQuery) -> list[Row]:
         found += [key(item) for item in page.items]
         if page.next is None:
             return found
-        assert len(page.items) == query.limit
         query = replace(query, cursor=page.next)
+
+
+async def library_pages(registry: Registry, query: ArtifactQuery) -> list[Row]:
+    return await registry._readers.run(partial(paged, query=query))
 
 
 async def test_everything_is_in_the_order_of_code_points(library: Registry) -> None:
@@ -118,7 +122,8 @@ async def test_pages_give_each_row_once(library: Registry, limit: int) -> None:
     some += [ArtifactQuery(name="a", limit=limit, include_deleted=True), ArtifactQuery(name_prefix="", limit=limit)]
     some += [ArtifactQuery(namespace="b", name_prefix="\U0010ffff", limit=limit)]
     for query in some:
-        found = await library._readers.run(partial(paged, query=query))
+        assert (await library.artifacts(query)).next is None or len((await library.artifacts(query)).items) == limit
+        found = await library_pages(library, query)
         assert found == [key(item) for item in rows if wanted(item, query)]
 
 
@@ -172,6 +177,57 @@ async def test_the_log_in_pages(library: Registry) -> None:
         assert found == list(range(1, len(found) + 1))
         assert limit == 1 or len(found) == head
     assert await library.events(head, 10) == []
+
+
+async def test_a_page_of_the_log_is_bounded_by_bytes_and_makes_way(
+    library: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = await library.events(0, 1000)
+    largest = max(len(item.payload) for item in whole)
+    for bound in (1, 3 * largest):
+        monkeypatch.setattr(queries, "PAGE_BYTES", bound)
+        found: list[RecordedEvent] = []
+        while page := await library.events(found[-1].seq if found else 0, 1000):
+            assert len(page) == 1 or sum(len(item.payload) for item in page) <= bound
+            found += page
+        assert found == whole
+
+
+async def test_a_page_of_artifacts_is_bounded_by_bytes(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = 60_000
+    metadata = ArtifactMetadata(provenance=f'"{"x" * size}"')
+    for number in range(10):
+        await put_file(registry, f"name-{number}", 1, metadata=metadata)
+    monkeypatch.setattr(queries, "PAGE_BYTES", 3 * size)
+    page = await registry.artifacts(ArtifactQuery(limit=1000))
+    assert len(page.items) == 3
+    assert page.next is not None
+    names = [row[1] for row in await library_pages(registry, ArtifactQuery(limit=1000))]
+    assert names == [f"name-{number}" for number in range(10)]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 1000])
+async def test_a_search_by_name_looks_into_so_many_namespaces_a_page(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(queries, "NAMESPACES", 3)
+    for number in range(11):
+        for name in ("wanted", "wanted-too") if number in (0, 7) else ("other",):
+            await put_file(registry, name, 1, f"space-{number:02}")
+    for query in (ArtifactQuery(name_prefix="wanted", limit=limit), ArtifactQuery(name="wanted", limit=limit)):
+        expected = [
+            (f"space-{number:02}", name, 1)
+            for number in (0, 7)
+            for name in ("wanted", "wanted-too")
+            if query.name in (None, name)
+        ]
+        assert await library_pages(registry, query) == expected
+    nothing = await registry.artifacts(ArtifactQuery(name_prefix="nothing"))
+    assert nothing.items == ()
+    assert nothing.next is not None
+    assert await library_pages(registry, ArtifactQuery(name_prefix="nothing")) == []
+    beyond = await library_pages(registry, ArtifactQuery(limit=limit))
+    assert len(beyond) == 13, "one range over all namespaces has no such end"
 
 
 async def test_retrievals_in_pages_by_either_subject(registry: Registry) -> None:

@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from sqlalchemy import Connection
 
 from artifactstore.domain.errors import LogCorruptError, RegistryError, UnknownEventError
-from artifactstore.registry import rebuilding
-from artifactstore.registry.envelope import leaf
+from artifactstore.registry import queries, rebuilding
+from artifactstore.registry.envelope import RecordedEvent, leaf
 from artifactstore.registry.registry import Registry
 from artifactstore.registry.schema import VIEWS_VERSION
 from tests.unit.registry.conftest import dump, execute, fill, open_registry, put_file, put_object
@@ -246,3 +247,34 @@ async def test_a_reader_and_a_closed_registry_cannot_rebuild(directory: Path, re
     await registry.close()
     with pytest.raises(RegistryError, match="closed"):
         await registry.rebuild()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_a_log_that_is_shorter_than_its_views_is_refused(
+    directory: Path, database: Path, filled_database: bytes, read_only: bool
+) -> None:
+    directory.mkdir()
+    database.write_bytes(filled_database)
+    execute(database, "DELETE FROM events WHERE seq > 5")
+    before = dump(database)
+    with pytest.raises(LogCorruptError, match=r"ends at event 5 .* restore the log from a backup"):
+        await open_registry(directory, read_only=read_only)
+    assert dump(database) == before
+
+
+async def test_a_rebuild_reads_no_more_than_a_page_at_a_time(
+    filled: Registry, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "PAGE_BYTES", 1)
+    before, folded = dump(database), []
+    fold = rebuilding.Shadow.fold
+
+    def watched(shadow: rebuilding.Shadow, target: Connection, recorded: Sequence[RecordedEvent]) -> None:
+        folded.append(len(recorded))
+        fold(shadow, target, recorded)
+
+    monkeypatch.setattr(rebuilding.Shadow, "fold", watched)
+    head = await filled.rebuild()
+    assert folded == [1] * head
+    assert dump(database) == before
+    assert await filled.verify_views() is None

@@ -110,7 +110,7 @@ def test_making_that_was_broken_off_anywhere_goes_on(shared_memory: Path, syscal
         assert_whole(path)
         synced = [call.rpartition(f"root-{nth}")[2] for call in syscalls.trace("fsync")]
         if unfinished:  # whatever it had come to: nothing says that it had come to the sync as well
-            assert synced[-3:] == ["/objects", "/format.new", ""]
+            assert synced[-4:] == ["/objects", "fsync .", "/format.new", ""]
             assert {"/objects/blake3", "/objects/sha256"} <= set(synced)
     assert nth > 20
     assert descriptors_under(shared_memory) == []
@@ -217,6 +217,22 @@ def test_a_second_process_is_told_who_writes_the_root(shared_memory: Path) -> No
         assert str(caught.value) == f"the root {path} is in use by process {process.pid}"
         open_root(path, writer=False).close()  # a reader works beside it
     open_root(path, writer=True).close()  # and the lock of a process that was killed is free
+
+
+def test_a_lock_needs_no_room_for_its_owners_number(shared_memory: Path, syscalls: Syscalls) -> None:
+    path = shared_memory / "root"
+    open_root(path, writer=True).close()
+    with syscalls.failing("pwrite", error=errno.ENOSPC), opened(path, writer=True), pytest.raises(RootLockedError):
+        open_root(path, writer=True)
+    with syscalls.failing("pwrite", error=errno.EIO), pytest.raises(RootError, match="Input/output error"):
+        open_root(path, writer=True)
+
+
+def test_the_name_of_a_directory_that_was_there_is_made_durable(shared_memory: Path, syscalls: Syscalls) -> None:
+    path = shared_memory / "root"
+    path.mkdir()  # by a run that ended before its sync, for all that anybody knows
+    open_root(path, writer=True).close()
+    assert syscalls.trace("fsync").index("fsync .") < syscalls.trace("fsync").index("fsync root/format.new")
 
 
 def test_a_lock_says_who_holds_it_after_a_longer_number(shared_memory: Path) -> None:
