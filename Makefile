@@ -65,11 +65,18 @@ kernel-aarch64: $(INSTALLED) ## the same for aarch64, cross-compiled, under qemu
 kernel-avx512: $(INSTALLED) ## the same for AVX-512, under Bochs (minutes); names what is missing
 	tests/kernel/entries/run avx512
 
-kernel-fuzz: ## random programs over all kernels, for SECONDS (default 600)
-	@mkdir -p build
-	$(KERNEL_CC) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all $(KERNEL_SOURCES) tests/kernel/fuzz.c \
-	    -o build/kernel-fuzz
-	build/kernel-fuzz $(or $(SECONDS),600)
+kernel-fuzz: ## differential fuzzing of all kernels for SECONDS (default 600): libFuzzer where clang has it, else random programs
+	@mkdir -p build/kernel-corpus
+	@if echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | \
+	    clang -fsanitize=fuzzer,address -x c - -o build/kernel-fuzz 2>/dev/null; then \
+	    clang -std=c11 -O1 -g -DLIBFUZZER -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(KERNEL_SOURCES) \
+	        tests/kernel/fuzz.c -o build/kernel-fuzz && \
+	    build/kernel-fuzz -max_total_time=$(or $(SECONDS),600) -max_len=512 build/kernel-corpus; \
+	else \
+	    echo "no libFuzzer here (Debian: clang libclang-rt-14-dev): random programs instead"; \
+	    $(KERNEL_CC) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all $(KERNEL_SOURCES) \
+	        tests/kernel/fuzz.c -o build/kernel-fuzz && build/kernel-fuzz $(or $(SECONDS),600); \
+	fi
 
 
 .PHONY: bench bench-kernel bench-ingest bench-serve bench-registry bench-report
