@@ -17,7 +17,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from artifactstore.dataplane.exclusion import ObjectLocks, uninterrupted
+from artifactstore.cancellation import uninterrupted
+from artifactstore.dataplane.exclusion import ObjectLocks
 from artifactstore.dataplane.space import Promise, SpaceLedger
 from artifactstore.dataplane.spi import Buffer, Gate, IngestHints, IngestResult, Publication, Verdict, VerifyResult
 from artifactstore.dataplane.staging import StagingArea, StagingFile

@@ -125,6 +125,8 @@ class RemoteStore:
                         raise outgoing.error from None
                     raise
         except TimeoutError:
+            if not silence.expired():  # the source's own
+                raise
             raise errors.RemoteError(f"{self._server.base} does not say whether it wants the upload") from None
 
     # --- facts ------------------------------------------------------------------------------------------------------
