@@ -102,9 +102,10 @@ class RemoteStore:
         ask_first: bool,
     ) -> T:
         """Send a source. `unchecked`: digests that the server would not compare, or not before it has stored."""
+        # The client's own limit on silence begins after the body; until it is asked for, this one counts.
+        silence = asyncio.timeout(connection.PATIENCE)
         try:
-            # The client's own limit on silence begins after the body; until it is asked for, this one counts.
-            async with asyncio.timeout(connection.PATIENCE) as silence:
+            async with silence:
                 outgoing = Outgoing(
                     source,
                     size_hint,
