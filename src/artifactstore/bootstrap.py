@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from artifactstore.audit.retrievals import RetrievalRecorder
+from artifactstore.cancellation import obtained, uninterrupted
 from artifactstore.dataplane.inproc import InProcessDataPlane
 from artifactstore.dataplane.space import SpaceLedger
 from artifactstore.dataplane.staging import StagingArea
@@ -60,42 +61,55 @@ async def open_local(settings: Settings, *, read_only: bool = False, actor: str 
 
 
 async def _compose(settings: Settings, *, read_only: bool, actor: str | None) -> Store:
-    async with AsyncExitStack() as held:
-        root = await asyncio.to_thread(open_root, settings.root, writer=not read_only)
-        held.callback(root.close)
-        # a reader stages nothing: it must not even look what the directory allows, which makes a name for a moment
-        staging = await asyncio.to_thread(StagingArea, root.staging, unnamed=False if read_only else None)
-        if not read_only:
-            swept = await asyncio.to_thread(staging.sweep)
-            if swept.files:
-                _log.info("removed %d unfinished uploads (%d bytes)", swept.files, swept.size_bytes)
-        backend = LocalFileSystemBackend(root)
-        held.push_async_callback(backend.close)
-        space = SpaceLedger(root.path, settings.floor_bytes)
-        dataplane = InProcessDataPlane(backend, staging=staging, space=space)
-        held.push_async_callback(dataplane.close)
-        database = root.registry / DATABASE_FILE
-        if not read_only and await asyncio.to_thread(_is_lost, database, root):
-            _log.warning("the event log %s is missing, and there are objects: a new one begins without them", database)
-        registry = await Registry.open(
-            root.registry, reserve=root.reserve, read_only=read_only, reserve_bytes=settings.log_reserve_bytes
-        )
-        held.push_async_callback(registry.close)
-        retrievals = None
-        if not read_only:
-            retrievals = RetrievalRecorder(registry, settings.retrieval_interval)
-            held.push_async_callback(retrievals.close)
-        store = Store(
-            dataplane,
-            registry,
-            retrievals,
-            actor=actor or f"local:{_user()}",
-            max_object_bytes=settings.max_object_bytes,
-        )
+    held = AsyncExitStack()
+    try:
+        store = await _assemble(settings, held, read_only=read_only, actor=actor)
         if not read_only and (finished := await store.recover()):
             _log.info("finished %d deletions that were under way", finished)
-        store.release = held.pop_all().aclose
-        return store
+    except BaseException:
+        await uninterrupted(held.aclose())
+        raise
+    store.release = held.aclose
+    return store
+
+
+async def _assemble(settings: Settings, held: AsyncExitStack, *, read_only: bool, actor: str | None) -> Store:
+    """Open the parts in order; `held` closes them. What runs in a thread is waited for, or it would act unlocked."""
+    root = await obtained(
+        asyncio.to_thread(open_root, settings.root, writer=not read_only),
+        lambda opened: asyncio.to_thread(opened.close),
+    )
+    held.callback(root.close)
+    # a reader stages nothing: it must not even look what the directory allows, which makes a name for a moment
+    unnamed = False if read_only else None
+    staging = await uninterrupted(asyncio.to_thread(StagingArea, root.staging, unnamed=unnamed))
+    if not read_only:
+        swept = await uninterrupted(asyncio.to_thread(staging.sweep))
+        if swept.files:
+            _log.info("removed %d unfinished uploads (%d bytes)", swept.files, swept.size_bytes)
+    backend = LocalFileSystemBackend(root)
+    held.push_async_callback(backend.close)
+    space = SpaceLedger(root.path, settings.floor_bytes)
+    dataplane = InProcessDataPlane(backend, staging=staging, space=space)
+    held.push_async_callback(dataplane.close)
+    database = root.registry / DATABASE_FILE
+    if not read_only and await asyncio.to_thread(_is_lost, database, root):
+        _log.warning("the event log %s is missing, and there are objects: a new one begins without them", database)
+    registry = await Registry.open(
+        root.registry, reserve=root.reserve, read_only=read_only, reserve_bytes=settings.log_reserve_bytes
+    )
+    held.push_async_callback(registry.close)
+    retrievals = None
+    if not read_only:
+        retrievals = RetrievalRecorder(registry, settings.retrieval_interval)
+        held.push_async_callback(retrievals.close)
+    return Store(
+        dataplane,
+        registry,
+        retrievals,
+        actor=actor or f"local:{_user()}",
+        max_object_bytes=settings.max_object_bytes,
+    )
 
 
 def _is_lost(database: Path, root: Root) -> bool:

@@ -14,7 +14,8 @@ import logging
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from artifactstore.dataplane.exclusion import ObjectLocks, uninterrupted
+from artifactstore.cancellation import uninterrupted
+from artifactstore.dataplane.exclusion import ObjectLocks
 from artifactstore.dataplane.spi import (
     Buffer,
     DataPlane,

@@ -14,8 +14,8 @@ from typing import Self
 from uuid import UUID
 
 from artifactstore.audit.retrievals import RetrievalRecorder
+from artifactstore.cancellation import uninterrupted
 from artifactstore.content import LocalContent, refuse_damaged
-from artifactstore.dataplane.exclusion import uninterrupted
 from artifactstore.dataplane.sources import Source, stream_of, wrong_length
 from artifactstore.dataplane.spi import (
     Buffer,
@@ -374,10 +374,14 @@ class Store:
         return await self._lifecycle.recover(actor=self._actor)
 
     async def close(self) -> None:
-        """Write what is still in memory, and give up the root. Idempotent."""
+        """Write what is still in memory, and give up the root. Idempotent.
+
+        Uploads that still run are broken off. A cancellation goes on when it is done: the root's lock may only be
+        given up when nothing writes.
+        """
         release, self.release = self.release, None
         if release is not None:
-            await release()
+            await uninterrupted(release())
 
     async def __aenter__(self) -> Self:
         return self

@@ -3,7 +3,8 @@
 Theory of operation. Buffers of a stream are gathered into groups of about 256 KiB. A group is digested and written by a
 worker thread, while it is still in the cache, as the next one is received; there are never more than these two, so
 memory is bounded by the number of uploads, and a slow disk pushes back on the sender. The last group is digested,
-written and synced in one step. Whatever happens, the staging file is given up only when no thread works on it.
+written and synced in one step. Whatever happens, the staging file is given up only when no thread works on it. To close
+breaks off what runs, as a timeout would, and waits until each has cleaned up: a source may never come to its end.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import tempfile
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Self
 
-from artifactstore.dataplane.exclusion import ObjectLocks, uninterrupted
+from artifactstore.cancellation import uninterrupted
+from artifactstore.dataplane.exclusion import ObjectLocks
 from artifactstore.dataplane.space import Promise, SpaceLedger
 from artifactstore.dataplane.spi import Buffer, Gate, IngestHints, IngestResult, Publication, Verdict, VerifyResult
 from artifactstore.dataplane.staging import StagingArea, StagingFile
@@ -150,6 +152,10 @@ class InProcessDataPlane:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="dataplane")
         # What a backend's contract asks of its caller. The control plane's own lock reaches further: to its commit.
         self._locks = ObjectLocks()
+        self._closed = False
+        self._operations: set[asyncio.Timeout] = set()  # those that `close` breaks off
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def _temporary_directory(self) -> Path:
         return Path(self._held.enter_context(tempfile.TemporaryDirectory(prefix="artifact-store-")))
@@ -161,6 +167,10 @@ class InProcessDataPlane:
         hints = hints or IngestHints()
         if hints.backend_id not in (None, self._backend.backend_id):
             raise InvalidInputError(f"there is no backend {hints.backend_id!r} here", field="backend_id")
+        async with self._operation():
+            return await self._ingest(stream, hints, gate)
+
+    async def _ingest(self, stream: AsyncIterable[Buffer], hints: IngestHints, gate: Gate | None) -> IngestResult:
         upload = _Upload(self._staging)
         with ExitStack() as promised:
             promise = promised.enter_context(self._space.promise(hints.size_hint or 0)) if self._space else None
@@ -234,6 +244,10 @@ class InProcessDataPlane:
 
     async def verify_object(self, address: Digest) -> VerifyResult:
         """Re-read and digest again; see the port."""
+        async with self._operation():
+            return await self._verify(address)
+
+    async def _verify(self, address: Digest) -> VerifyResult:
         hasher = DualHasher()
         try:
             stored = await self._backend.open(address)
@@ -271,7 +285,32 @@ class InProcessDataPlane:
         """The backend's health."""
         return await self._backend.health()
 
+    @asynccontextmanager
+    async def _operation(self) -> AsyncIterator[None]:
+        """What `close` breaks off and waits for. StorageError when it is closed, or gets closed meanwhile."""
+        if self._closed:
+            raise StorageError("the data plane is closed")
+        breaking = asyncio.timeout(None)
+        self._operations.add(breaking)
+        self._idle.clear()
+        try:
+            async with breaking:
+                yield
+        except TimeoutError as error:
+            if not breaking.expired():  # the source's own
+                raise
+            raise StorageError("the data plane was closed meanwhile") from error
+        finally:
+            self._operations.remove(breaking)
+            if not self._operations:
+                self._idle.set()
+
     async def close(self) -> None:
-        """Let the workers end. The backend is its maker's to close."""
+        """Break off what runs, and let the workers end. The backend is its maker's to close. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            for operation in self._operations:
+                operation.reschedule(asyncio.get_running_loop().time())
+        await self._idle.wait()
         await asyncio.to_thread(self._threads.shutdown)
         self._held.close()

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, MetaData, delete, insert, inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateIndex, CreateTable, DropIndex, DropTable
 
+from artifactstore.cancellation import uninterrupted
 from artifactstore.domain.errors import LogCorruptError
 from artifactstore.registry import queries
 from artifactstore.registry.envelope import RecordedEvent, check
@@ -85,8 +86,11 @@ async def rebuild(writer: Writer, log_id: str, progress: Progress | None = None)
             if progress is not None:
                 progress(done, total)
         done = await writer.run(lambda connection: _replace(connection, shadow))
-    except BaseException:
-        await writer.run(lambda connection: _in_transaction(connection, shadow.drop))
+    except BaseException as error:
+        try:
+            await uninterrupted(writer.run(lambda connection: _in_transaction(connection, shadow.drop)))
+        except Exception as failed:  # less than what broke it off; the next rebuild drops them
+            error.add_note(f"the tables of the unfinished rebuild are still there: {failed}")
         raise
     if progress is not None:
         progress(done, done)

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from uuid_utils.compat import uuid7
 
+from artifactstore.cancellation import obtained, uninterrupted
 from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectRecord, Retrievals
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
 from artifactstore.domain.errors import ArtifactStoreError, LogCorruptError, ObjectNotFoundError, RegistryError
@@ -81,7 +82,7 @@ class Registry:
             return await cls._open_readers(file, None, None)
         kept = None if reserve is None else Reserve(reserve, reserve_bytes)
         try:
-            writer = await asyncio.to_thread(_prepared_writer, file, kept, log)
+            writer = await obtained(asyncio.to_thread(_prepared_writer, file, kept, log), Writer.close)
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise failure(error) from error
         if (precaution := wal_precaution()) is not None:
@@ -93,7 +94,7 @@ class Registry:
                 await rebuilding.rebuild(writer, log_id)
             head = await writer.run(queries.head)
         except BaseException as error:
-            await writer.close()
+            await uninterrupted(writer.close())
             if isinstance(error, SQLAlchemyError):
                 raise failure(error) from error
             raise
@@ -109,22 +110,18 @@ class Registry:
                 await readers.run(_views_are_current)
             return cls(readers, await readers.run(_log_id), writer, log)
         except BaseException:
-            await readers.close()
-            if log is not None:
-                await log.close()
-            if writer is not None:
-                await writer.close()
+            await uninterrupted(_close(readers, writer, log))
             raise
 
     async def close(self) -> None:
-        """Record what waits, then close the files. Idempotent."""
+        """Record what waits, let a rebuild end, then close the files, whoever is cancelled meanwhile. Idempotent."""
         log, self._log = self._log, None
         writer, self._writer = self._writer, None
-        if log is not None:
-            await log.close()
-        await self._readers.close()
-        if writer is not None:
-            await writer.close()  # last, since it checkpoints
+        await uninterrupted(self._close(writer, log))
+
+    async def _close(self, writer: Writer | None, log: EventLog | None) -> None:
+        async with self._rebuilding:
+            await _close(self._readers, writer, log)
 
     @property
     def log_id(self) -> str:
@@ -298,9 +295,9 @@ class Registry:
 
         Whatever breaks it off leaves the views as they were. LogCorruptError, UnknownEventError.
         """
-        if self._writer is None:
-            raise RegistryError("the registry is open only for reading, or is closed")
         async with self._rebuilding:
+            if self._writer is None:
+                raise RegistryError("the registry is open only for reading, or is closed")
             try:
                 return await rebuilding.rebuild(self._writer, self._log_id, progress)
             except SQLAlchemyError as error:
@@ -312,6 +309,19 @@ class Registry:
             return await Verifier(self._readers, self._log_id, progress).run()
         except SQLAlchemyError as error:
             raise failure(error) from error
+
+
+async def _close(readers: Readers, writer: Writer | None, log: EventLog | None) -> None:
+    """Each, whatever becomes of the others."""
+    try:
+        if log is not None:
+            await log.close()
+    finally:
+        try:
+            await readers.close()
+        finally:
+            if writer is not None:
+                await writer.close()  # last, since it checkpoints
 
 
 def _prepared_writer(file: Path, reserve: Reserve | None, log: logging.Logger) -> Writer:

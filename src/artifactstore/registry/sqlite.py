@@ -20,6 +20,7 @@ from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from artifactstore.cancellation import uninterrupted
 from artifactstore.domain.errors import ArtifactStoreError, RegistryError, StorageFullError
 
 _BUSY_SECONDS = 10.0  # a reader's first look after a crash, or a backup, may hold the lock for a moment
@@ -103,9 +104,23 @@ class Readers:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._closed = False
+        self._running: set[asyncio.Task[Any]] = set()
 
     async def run[T](self, work: Callable[[Connection], T]) -> T:
-        """Run `work`, which ends with its answer's page, in one read transaction: all it reads is of one moment."""
+        """Run `work`, which ends with its answer's page, in one read transaction: all it reads is of one moment.
+
+        A cancellation goes on when that is done. One that broke in would leave a connection that the pool cannot take
+        back, with its descriptors.
+        """
+        if self._closed:
+            raise RegistryError("the registry is closed")
+        task = asyncio.create_task(self._read(work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await uninterrupted(task)
+
+    async def _read[T](self, work: Callable[[Connection], T]) -> T:
         try:
             async with self._engine.connect() as connection, connection.begin():
                 return await connection.run_sync(work)
@@ -113,7 +128,10 @@ class Readers:
             raise failure(error) from error
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Let the reads that run end, then close all connections."""
+        self._closed = True
+        if self._running:
+            await asyncio.wait(self._running)
         await self._engine.dispose()
 
 

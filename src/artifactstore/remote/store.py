@@ -113,9 +113,10 @@ class RemoteStore:
         ask_first: bool,
     ) -> T:
         """Send a source. `unchecked`: digests that the server would not compare, or not before it has stored."""
+        # The client's own limit on silence begins after the body; until it is asked for, this one counts.
+        silence = asyncio.timeout(connection.PATIENCE)
         try:
-            # The client's own limit on silence begins after the body; until it is asked for, this one counts.
-            async with asyncio.timeout(connection.PATIENCE) as silence:
+            async with silence:
                 outgoing = Outgoing(
                     source,
                     size_hint,
@@ -136,6 +137,8 @@ class RemoteStore:
                         raise outgoing.error from None
                     raise
         except TimeoutError:
+            if not silence.expired():  # the source's own
+                raise
             raise errors.RemoteError(f"{self._server.base} does not say whether it wants the upload") from None
 
     # --- facts ------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from artifactstore.dataplane.exclusion import ObjectLocks, uninterrupted
+from artifactstore.dataplane.exclusion import ObjectLocks
 
 
 async def test_one_holder_at_a_time_and_no_lock_is_kept() -> None:
@@ -48,37 +48,3 @@ async def test_a_cancelled_waiter_leaves_no_lock_behind() -> None:
         with pytest.raises(asyncio.CancelledError):
             await waiter
     assert len(locks) == 0
-
-
-async def test_uninterrupted_work_is_finished_before_the_cancellation_goes_on() -> None:
-    begun, go, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-    async def work() -> int:
-        begun.set()
-        await go.wait()
-        done.set()
-        return 7
-
-    task = asyncio.create_task(uninterrupted(work()))
-    await begun.wait()
-    task.cancel()
-    await asyncio.sleep(0)
-    task.cancel()  # even twice
-    await asyncio.sleep(0)
-    assert not task.done()
-    go.set()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert done.is_set()
-
-
-async def test_uninterrupted_gives_results_and_errors() -> None:
-    async def answer() -> int:
-        return 7
-
-    async def fail() -> None:
-        raise ValueError("no")
-
-    assert await uninterrupted(answer()) == 7
-    with pytest.raises(ValueError, match="no"):
-        await uninterrupted(fail())

@@ -227,3 +227,78 @@ async def test_staging_of_its_own_goes_when_it_is_closed() -> None:
     assert list(directory.iterdir()) == []
     await plane.close()
     assert not directory.exists()
+
+
+# --- closing ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("before", [0, 1, 2 * GROUP_BYTES + 5])
+async def test_closing_breaks_off_an_upload_whose_source_has_no_end(local: Local, before: int) -> None:
+    waiting = asyncio.Event()
+
+    async def stream() -> AsyncIterator[Buffer]:
+        async for piece in pieces(DATA[:before]):
+            yield piece
+        waiting.set()
+        await asyncio.Event().wait()
+
+    upload = asyncio.create_task(local.plane.ingest_stream(stream()))
+    await waiting.wait()
+    await local.plane.close()
+    local.assert_nothing_is_staged()
+    with pytest.raises(StorageError, match="closed meanwhile"):
+        await upload
+    assert local.stored() == []
+    await local.plane.close()
+
+
+@pytest.mark.parametrize("call", ["writev", "fdatasync", "fsync"])
+async def test_closing_waits_for_an_upload_to_give_up_its_file(
+    local: Local, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    held = HeldCall(call, monkeypatch)
+    upload = asyncio.create_task(local.plane.ingest_stream(pieces(DATA)))
+    await held.reached.wait()
+    closing = asyncio.create_task(local.plane.close())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not closing.done()
+    held.release.set()
+    await closing
+    local.assert_nothing_is_staged()
+    with pytest.raises(StorageError, match="closed meanwhile"):
+        await upload
+
+
+async def test_closing_breaks_off_a_verification_without_a_verdict(
+    local: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await local.plane.ingest_stream(pieces(DATA))
+    held = HeldCall("pread", monkeypatch)
+    verification = asyncio.create_task(local.plane.verify_object(BLAKE3))
+    await held.reached.wait()
+    closing = asyncio.create_task(local.plane.close())
+    held.release.set()
+    await closing
+    with pytest.raises(StorageError, match="closed meanwhile"):
+        await verification
+    assert descriptors_under(local.root) == []
+
+
+async def test_a_closed_plane_refuses(local: Local) -> None:
+    await local.plane.ingest_stream(pieces(DATA))
+    await local.plane.close()
+    with pytest.raises(StorageError, match="closed"):
+        await local.plane.ingest_stream(pieces(DATA))
+    with pytest.raises(StorageError, match="closed"):
+        await local.plane.verify_object(BLAKE3)
+
+
+async def test_a_timeout_of_the_source_is_its_own(local: Local) -> None:
+    async def stream() -> AsyncIterator[Buffer]:
+        yield DATA
+        raise TimeoutError("the sensor is silent")
+
+    with pytest.raises(TimeoutError, match="the sensor is silent"):
+        await local.plane.ingest_stream(stream())
+    local.assert_nothing_is_staged()

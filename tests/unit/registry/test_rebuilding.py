@@ -278,3 +278,43 @@ async def test_a_rebuild_reads_no_more_than_a_page_at_a_time(
     assert folded == [1] * head
     assert dump(database) == before
     assert await filled.verify_views() is None
+
+
+@pytest.mark.usefixtures("small_batches")
+async def test_closing_waits_for_a_rebuild_and_ends_those_that_wait(registry: Registry, database: Path) -> None:
+    await fill(registry)
+    before = dump(database)
+    head = await registry.head()
+    closings: list[asyncio.Task[None]] = []
+
+    def progress(_done: int, _total: int) -> None:
+        if not closings:
+            closings.append(asyncio.create_task(registry.close()))
+
+    first = asyncio.create_task(registry.rebuild(progress))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(registry.rebuild())
+    assert await first == head
+    with pytest.raises(RegistryError, match="closed"):
+        await second
+    await closings[0]
+    assert dump(database) == before
+
+
+@pytest.mark.usefixtures("small_batches")
+async def test_what_broke_a_rebuild_off_is_told_even_if_its_tables_cannot_be_dropped(
+    filled: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_shadow: rebuilding.Shadow, _connection: object) -> None:
+        raise RegistryError("nor this")
+
+    def progress(_done: int, _total: int) -> None:
+        monkeypatch.setattr(rebuilding.Shadow, "drop", fail)
+        raise Interruption
+
+    with pytest.raises(Interruption) as caught:
+        await filled.rebuild(progress)
+    assert caught.value.__notes__ == ["the tables of the unfinished rebuild are still there: nor this"]
+    monkeypatch.undo()
+    await filled.rebuild()
+    assert await filled.verify_views() is None

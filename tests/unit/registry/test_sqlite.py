@@ -24,6 +24,7 @@ from artifactstore.registry.sqlite import (
     scratch_engine,
     wal_precaution,
 )
+from tests.syscalls import descriptors_under
 
 
 @pytest.fixture
@@ -246,3 +247,62 @@ def test_another_failure_is_one_line_without_the_statement(error: Exception) -> 
 def test_an_error_of_the_domain_stays_what_it_is() -> None:
     error = ObjectNotFoundError("there is no object")
     assert failure(error) is error
+
+
+async def test_a_read_that_is_cancelled_gives_its_connection_back(readers: Readers) -> None:
+    begun, release = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def held(connection: Connection) -> int:
+        def wait(_: int) -> int:
+            loop.call_soon_threadsafe(begun.set)
+            assert release.wait(30)
+            return 1
+
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver._conn.create_function("held", 1, wait)
+        return int(connection.exec_driver_sql("SELECT held(1)").scalar() or 0)
+
+    reading = asyncio.create_task(readers.run(held))
+    await begun.wait()
+    for _ in range(3):
+        reading.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not reading.done()
+    release.set()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert readers._engine.pool.status().endswith("Current Checked out connections: 0")
+
+
+@pytest.mark.parametrize("turns", range(1, 30))
+async def test_cancelled_reads_leave_no_descriptor(file: Path, turns: int) -> None:
+    file.parent.mkdir()
+    writer = open_writer(file)
+    await writer.run(lambda connection: change(connection, "CREATE TABLE items (number INTEGER)"))
+    await writer.run(insert)
+    readers = open_readers(file)
+    reads = [asyncio.create_task(readers.run(count)) for _ in range(6)]
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    for read in reads:
+        read.cancel()
+    await asyncio.wait(reads)
+    assert await readers.run(count) == 1
+    await readers.close()
+    await writer.close()  # SQLite keeps the readers' descriptors while another connection holds a lock
+    assert descriptors_under(file.parent) == []
+
+
+async def test_closing_waits_for_a_read_and_refuses_the_next(writer: Writer, file: Path) -> None:
+    await writer.run(insert)
+    readers = open_readers(file)
+    reading = asyncio.create_task(readers.run(count))
+    await asyncio.sleep(0)
+    await readers.close()
+    assert reading.done()
+    assert await reading == 1
+    with pytest.raises(RegistryError, match="closed"):
+        await readers.run(count)

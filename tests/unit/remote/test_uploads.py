@@ -151,3 +151,15 @@ async def test_a_closed_store_says_so(gateway: Gateway) -> None:
     await store.close()
     with pytest.raises(RemoteError, match="closed"):
         await store.events()
+
+
+@pytest.mark.parametrize("before", [0, len(DATA)])
+async def test_a_timeout_of_the_source_is_its_own(gateway: Gateway, before: int) -> None:
+    async def source() -> AsyncIterator[bytes]:
+        if before:
+            yield DATA[:before]
+        raise TimeoutError("the sensor is silent")
+
+    async with RemoteStore(gateway.url) as store:
+        with pytest.raises(TimeoutError, match="the sensor is silent"):
+            await store.put_object(source())

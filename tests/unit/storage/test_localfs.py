@@ -233,9 +233,11 @@ async def test_a_read_that_is_cancelled_has_ended_before_the_cancellation_goes_o
     monkeypatch.setattr(os, "pread", held)
     reading = asyncio.create_task(stored.read(0, 5))
     await begun.wait()
-    reading.cancel()
-    await asyncio.sleep(0)
-    assert not reading.done()
+    for _ in range(3):
+        reading.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not reading.done()
     release.set()
     with pytest.raises(asyncio.CancelledError):
         await reading

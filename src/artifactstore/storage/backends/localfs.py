@@ -20,6 +20,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from artifactstore.cancellation import obtained, uninterrupted
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import ObjectNotFoundError, StorageError, UnreadableCopyError
 from artifactstore.storage.durability import read_error, storage_error, sync_directory
@@ -55,7 +56,7 @@ class LocalObject:
         reading = asyncio.get_running_loop().run_in_executor(self._threads, os.pread, self._descriptor, length, offset)
         try:
             # To its end: the descriptor must not be closed, and its number reused, under a thread that still reads.
-            return await _finished(reading)
+            return await uninterrupted(reading)
         except OSError as error:
             raise read_error("an object could not be read", error) from error
 
@@ -95,14 +96,12 @@ class LocalFileSystemBackend:
 
     async def open(self, address: Digest) -> LocalObject:
         """Open an object's file; see the port."""
-        opening = self._start(self._open, address)
         try:
-            descriptor, size = await _finished(opening)
+            descriptor, size = await obtained(
+                self._start(self._open, address), lambda opened: asyncio.to_thread(os.close, opened[0])
+            )
         except OSError as error:
             raise read_error("the object could not be opened", error) from error
-        except asyncio.CancelledError:
-            opening.add_done_callback(_close_opened)  # nobody is left to take it
-            raise
         return LocalObject(descriptor, size, self._readers)
 
     async def stat(self, address: Digest) -> StorageReceipt | None:
@@ -133,7 +132,7 @@ class LocalFileSystemBackend:
 
     async def _run[**P, T](self, what: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return await _finished(self._start(function, *args, **kwargs))
+            return await uninterrupted(self._start(function, *args, **kwargs))
         except OSError as error:
             raise storage_error(what, error) from error
 
@@ -231,22 +230,6 @@ class LocalFileSystemBackend:
 
 def _key(address: Digest) -> str:
     return f"{address.algorithm}/{address.hex[:2]}/{address.hex}"
-
-
-async def _finished[T](running: asyncio.Future[T]) -> T:
-    """The result of a call in a thread; a cancellation goes on only when the call has ended."""
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        if not running.cancelled():
-            running.exception()  # seen: nobody is left to be told
-        raise
-
-
-def _close_opened(opening: asyncio.Future[tuple[int, int]]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        os.close(opening.result()[0])
 
 
 def link_staged(staged: StagedFile, target: Path) -> None:
