@@ -87,11 +87,6 @@ async def _assemble(settings: Settings, held: AsyncExitStack, *, read_only: bool
         swept = await uninterrupted(asyncio.to_thread(staging.sweep))
         if swept.files:
             _log.info("removed %d unfinished uploads (%d bytes)", swept.files, swept.size_bytes)
-    backend = LocalFileSystemBackend(root)
-    held.push_async_callback(backend.close)
-    space = SpaceLedger(root.path, settings.floor_bytes)
-    dataplane = InProcessDataPlane(backend, staging=staging, space=space)
-    held.push_async_callback(dataplane.close)
     database = root.registry / DATABASE_FILE
     if not read_only and await asyncio.to_thread(_is_lost, database, root):
         _log.warning("the event log %s is missing, and there are objects: a new one begins without them", database)
@@ -99,6 +94,12 @@ async def _assemble(settings: Settings, held: AsyncExitStack, *, read_only: bool
         root.registry, reserve=root.reserve, read_only=read_only, reserve_bytes=settings.log_reserve_bytes
     )
     held.push_async_callback(registry.close)
+    # closed in reverse: uploads are broken off while what they have published can still be recorded
+    backend = LocalFileSystemBackend(root)
+    held.push_async_callback(backend.close)
+    space = SpaceLedger(root.path, settings.floor_bytes)
+    dataplane = InProcessDataPlane(backend, staging=staging, space=space)
+    held.push_async_callback(dataplane.close)
     retrievals = None
     if not read_only:
         retrievals = RetrievalRecorder(registry, settings.retrieval_interval)
