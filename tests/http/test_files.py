@@ -164,6 +164,9 @@ async def test_a_bad_name_is_400(gateway: Gateway, http: Client, path: str) -> N
         ("Artifact-Label", "novalue"),
         ("Artifact-Label", "=x"),
         ("Artifact-Label", "key=%ff"),
+        ("Artifact-Label", "key=100%"),
+        ("Artifact-Label", "k%zz=v"),
+        ("Artifact-Provenance", "%7B%7"),
         ("Artifact-Label", "key=" + "x" * 257),
         ("Artifact-Label", "key=a%0Ab"),
         ("Artifact-Retention", "a b"),
@@ -198,3 +201,34 @@ async def test_provenance_up_to_its_limit_fits_into_its_header(http: Client) -> 
     longer = json.dumps({"steps": "x" * 65_524})
     answer = await http("PUT", "/v1/files/default/a", data=b"x", headers={"Artifact-Provenance": longer})
     assert (answer.status, await answer.problem()) == (400, "invalid-metadata")
+
+
+@pytest.mark.parametrize("header", ["Artifact-Kind", "Artifact-Retention", "Artifact-Provenance", "Artifact-Namespace"])
+async def test_a_field_that_stands_twice_is_400(gateway: Gateway, http: Client, header: str) -> None:
+    method, path = ("POST", "/v1/objects") if header == "Artifact-Namespace" else ("PUT", "/v1/files/default/a")
+    value = "{}" if header == "Artifact-Provenance" else "a"
+    answer = await http(method, path, data=DATA, headers=[(header, value), (header, value)])
+    assert (answer.status, (await answer.json())["field"]) == (400, header)
+    assert gateway.stored() == []
+
+
+async def test_a_tag_that_must_not_match_is_looked_at(http: Client) -> None:
+    unwanted = {"If-None-Match": f'"x", {TAG}'}
+    assert (await http("PUT", "/v1/files/default/a", data=DATA, headers=unwanted)).status == 201
+    for method, body in (("PUT", b"new"), ("DELETE", None)):
+        refused = await http(method, "/v1/files/default/a", data=body, headers=unwanted)
+        assert (refused.status, await refused.problem()) == (412, "precondition-failed")
+    assert (await http("DELETE", "/v1/files/default/a", headers={"If-None-Match": "*"})).status == 412
+    other = {"If-None-Match": '"x"'}
+    assert (await http("PUT", "/v1/files/default/a", data=b"new", headers=other)).status == 201
+    assert (await http("DELETE", "/v1/files/default/a", headers=unwanted)).status == 204
+
+
+async def test_a_record_that_is_known_is_304(http: Client) -> None:
+    created = await http("PUT", "/v1/files/default/a", data=DATA)
+    path = str(created.headers["Location"])
+    tag = (await http("GET", path)).headers["ETag"]
+    for value in (tag, f'"x", W/{tag}', "*"):
+        answer = await http("GET", path, headers={"If-None-Match": value})
+        assert (answer.status, answer.body, answer.headers["ETag"]) == (304, b"", tag)
+    assert (await http("GET", path, headers={"If-None-Match": '"0"'})).status == 200

@@ -71,6 +71,9 @@ async def test_pages_cover_a_search_without_gap_or_repeat(http: Client) -> None:
         ("colour=red", "colour"),
         ("cursor=%00", "cursor"),
         ("cursor=AAAA", "cursor"),
+        ("name=%ff", "query"),
+        ("name=100%", "query"),
+        ("n%zz=a", "query"),
     ],
 )
 async def test_a_bad_search_is_400(http: Client, query: str, field: str) -> None:
@@ -115,3 +118,10 @@ async def test_events_are_paged_in_order(http: Client) -> None:
     for query in ("after=-1", "after=x", "limit=0", "what=1", "after=99999999999999999999"):
         bad = await http("GET", f"/v1/events?{query}")
         assert (bad.status, await bad.problem()) == (400, "invalid-query")
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/health/ready", "/health/live", "/v1/events", "/v1/nowhere"])
+async def test_head_is_answered_as_get_without_the_body(http: Client, path: str) -> None:
+    get, head = await http("GET", path), await http("HEAD", path)
+    assert (head.status, head.body) == (get.status, b"")
+    assert head.headers["X-Content-Type-Options"] == get.headers["X-Content-Type-Options"] == "nosniff"

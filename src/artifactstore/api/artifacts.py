@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from uuid import UUID
 
 from aiohttp import hdrs, web
 
 from artifactstore.api import files, queries
+from artifactstore.api.conditional import parse_tags
+from artifactstore.api.fields import joined
 from artifactstore.api.keys import store_of
 from artifactstore.domain.documents import artifact_document, retrievals_document
 from artifactstore.domain.errors import InvalidInputError
@@ -45,7 +48,11 @@ async def search(request: web.Request) -> web.Response:
 async def get(request: web.Request) -> web.Response:
     """One record, of a deleted artifact too. Its entity tag is its revision."""
     artifact = await store_of(request).artifact(_artifact_id(request))
-    return web.json_response(artifact_document(artifact), headers={hdrs.ETAG: f'"{artifact.revision}"'})
+    headers = {hdrs.ETAG: f'"{artifact.revision}"'}
+    known = parse_tags(joined(request, hdrs.IF_NONE_MATCH) or "", weak=True)
+    if known == "*" or str(artifact.revision) in known:
+        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return web.json_response(artifact_document(artifact), headers=headers)
 
 
 async def content(request: web.Request) -> web.StreamResponse:

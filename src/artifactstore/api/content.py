@@ -13,6 +13,7 @@ from aiohttp import hdrs, web
 
 from artifactstore.api import conditional
 from artifactstore.api.digest_fields import repr_digest
+from artifactstore.api.fields import joined
 from artifactstore.api.keys import store_of
 from artifactstore.api.problems import problem
 from artifactstore.content import LocalContent, refuse_damaged
@@ -23,7 +24,6 @@ from artifactstore.domain.ranges import ByteRange, RangeNotSatisfiable, parse_ra
 
 #: Stored content is a stranger's: a browser may neither guess its type, nor run it, nor take it for a page of ours.
 _UNTRUSTED = {
-    "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
@@ -44,7 +44,7 @@ async def send(request: web.Request, what: Representation) -> web.StreamResponse
     """Answer a GET or HEAD with the content, or with what its conditions and ranges make of it."""
     refuse_damaged(what.record)
     blake3, size = what.record.identity.blake3, what.record.identity.size_bytes
-    outcome = conditional.evaluate(_joined(request, hdrs.IF_MATCH), _joined(request, hdrs.IF_NONE_MATCH), blake3)
+    outcome = conditional.evaluate(joined(request, hdrs.IF_MATCH), joined(request, hdrs.IF_NONE_MATCH), blake3)
     if outcome is conditional.Outcome.FAILED:
         return problem(HTTPStatus.PRECONDITION_FAILED, "precondition-failed", "the content has another entity tag")
     headers = _headers(what)
@@ -143,8 +143,3 @@ def _disposition(file_name: str | None) -> str:
 def _without_content(headers: Mapping[str, str]) -> dict[str, str]:
     kept = (hdrs.ETAG, hdrs.CACHE_CONTROL, hdrs.CONTENT_LOCATION)  # RFC 9110, 15.4.5
     return {name: headers[name] for name in kept if name in headers}
-
-
-def _joined(request: web.Request, name: str) -> str | None:
-    values = request.headers.getall(name, None)
-    return None if values is None else ", ".join(values)

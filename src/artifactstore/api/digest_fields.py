@@ -16,6 +16,7 @@ from artifactstore.domain.errors import InvalidDigestError
 
 # RFC 8941, 3.3.5: a byte sequence is base64 between colons; parameters after it are ignored
 _BYTES = re.compile(r":([A-Za-z0-9+/]*={0,2}):(?:\s*;.*)?\Z", re.DOTALL)
+_KEY = re.compile(r"[a-z*][a-z0-9_.*-]*")
 
 
 def repr_digest(sha256: Digest) -> str:
@@ -30,10 +31,11 @@ def announced_digests(fields: Iterable[tuple[str, str]]) -> list[Digest]:
 
 def _sha256_members(name: str, value: str) -> Iterable[Digest]:
     for member in value.split(","):  # no byte sequence holds a comma
-        key, equals, item = member.strip().partition("=")
-        if key.strip() != "sha-256":
+        key = _KEY.match(member.strip())
+        if key is None or key[0] != "sha-256":
             continue
-        match = _BYTES.match(item.strip()) if equals else None
+        space, equals, item = member.strip().removeprefix("sha-256").partition("=")
+        match = _BYTES.match(item.strip()) if equals and not space.strip() else None
         try:
             decoded = base64.b64decode(match[1], validate=True) if match else b""
         except binascii.Error:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote_to_bytes
-
 from aiohttp import hdrs, web
 
 from artifactstore.api import content, uploads
 from artifactstore.api.addresses import file_address
 from artifactstore.api.conditional import entity_tag
+from artifactstore.api.fields import decoded, single
 from artifactstore.api.keys import store_of
 from artifactstore.api.problems import problem_of
 from artifactstore.domain import names
@@ -21,11 +20,11 @@ def _metadata(request: web.Request) -> ArtifactMetadata:
     """What the headers say of the artifact, checked."""
     headers = request.headers
     return ArtifactMetadata(
-        kind=headers.get("Artifact-Kind"),
+        kind=single(request, "Artifact-Kind", InvalidMetadataError),
         media_type=headers.get(hdrs.CONTENT_TYPE, names.DEFAULT_MEDIA_TYPE),
         labels=names.check_labels(_label(value) for value in headers.getall("Artifact-Label", ())),
-        provenance=_provenance(headers.get("Artifact-Provenance")),
-        retention=headers.get("Artifact-Retention"),
+        provenance=_provenance(single(request, "Artifact-Provenance", InvalidMetadataError)),
+        retention=single(request, "Artifact-Retention", InvalidMetadataError),
     ).checked()
 
 
@@ -33,24 +32,14 @@ def _provenance(value: str | None) -> str | None:
     """As it is; one that begins with an escape is percent-encoded whole, as text with line breaks must be."""
     if value is None or not value.startswith("%"):
         return value
-    try:
-        return unquote_to_bytes(value.encode("utf-8", "surrogateescape")).decode()
-    except UnicodeDecodeError:
-        raise InvalidMetadataError(
-            "an Artifact-Provenance is UTF-8 after percent-decoding", field="Artifact-Provenance"
-        ) from None
+    return decoded(value, "Artifact-Provenance", InvalidMetadataError)
 
 
 def _label(value: str) -> tuple[str, str]:
     key, equals, text = value.strip().partition("=")
     if not equals:
         raise InvalidMetadataError("an Artifact-Label is written key=value, percent-encoded", field="Artifact-Label")
-    try:
-        return tuple(unquote_to_bytes(part.encode("utf-8", "surrogateescape")).decode() for part in (key, text))  # type: ignore[return-value]  # two parts in, two out
-    except UnicodeDecodeError:
-        raise InvalidMetadataError(
-            "an Artifact-Label is UTF-8 after percent-decoding", field="Artifact-Label"
-        ) from None
+    return decoded(key, "Artifact-Label", InvalidMetadataError), decoded(text, "Artifact-Label", InvalidMetadataError)
 
 
 async def put(request: web.Request) -> web.Response:
@@ -58,7 +47,7 @@ async def put(request: web.Request) -> web.Response:
     namespace, name = file_address(request)
     metadata = _metadata(request)
     uploads.check_upload(request)
-    create_only, if_match = uploads.preconditions(request)
+    create_only, if_match = await uploads.preconditions(request, namespace, name)
     artifact, created = await store_of(request).put_file(
         namespace,
         name,
@@ -106,6 +95,6 @@ async def send_artifact(request: web.Request, artifact: Artifact) -> web.StreamR
 async def delete(request: web.Request) -> web.Response:
     """Tombstone the name."""
     namespace, name = file_address(request)
-    _, if_match = uploads.preconditions(request)
+    _, if_match = await uploads.preconditions(request, namespace, name)
     await store_of(request).delete_file(namespace, name, if_match=if_match)
     return web.Response(status=204)

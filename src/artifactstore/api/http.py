@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion10, hdrs, web
 
 from artifactstore.api import artifacts, events, files, health, objects, uploads
 from artifactstore.api.keys import ANONYMOUS, BODY_TIMEOUT, STORE
-from artifactstore.api.problems import problems
+from artifactstore.api.problems import problem, problems
 from artifactstore.store import Store
+
+EVERY_ANSWER = {
+    hdrs.SERVER: "artifact-store",  # not which library, in which version, under which Python
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 def create_app(store: Store, *, body_timeout: float = 60.0) -> web.Application:
@@ -18,20 +24,20 @@ def create_app(store: Store, *, body_timeout: float = 60.0) -> web.Application:
     `body_timeout`: how long, in seconds, a body may stand still. Serve it with `api.server.GatewayRunner`, which turns
     off what would decode bodies or answer in plain text.
     """
-    app = web.Application(middlewares=[uploads.close_unasked, problems])
+    app = web.Application(middlewares=[uploads.close_unasked, problems, _refuse_old_versions])
     app[STORE] = store.acting_as(ANONYMOUS)
     app[BODY_TIMEOUT] = body_timeout
-    app.on_response_prepare.append(_name_server)
+    app.on_response_prepare.append(_complete)
     route = app.router.add_route
 
-    route("GET", "/", health.service)
-    route("GET", "/health", health.state)
-    route("GET", "/health/ready", health.state)
-    route("GET", "/health/live", health.live)
+    app.router.add_get("/", health.service)  # HEAD too, as every add_get
+    app.router.add_get("/health", health.state)
+    app.router.add_get("/health/ready", health.state)
+    app.router.add_get("/health/live", health.live)
 
     route("POST", "/v1/objects", objects.post, expect_handler=uploads.expect)
     route("PUT", "/v1/objects/{digest}", objects.put, expect_handler=uploads.expect)
-    app.router.add_get("/v1/objects/{digest}", objects.get)  # HEAD too
+    app.router.add_get("/v1/objects/{digest}", objects.get)
     route("DELETE", "/v1/objects/{digest}", objects.delete)
     route("POST", "/v1/objects/{digest}/verify", objects.verify)
 
@@ -69,5 +75,16 @@ async def _nowhere(_request: web.Request) -> web.StreamResponse:
     raise web.HTTPNotFound
 
 
-async def _name_server(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers[hdrs.SERVER] = "artifact-store"  # not which library, in which version, under which Python
+@web.middleware
+async def _refuse_old_versions(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    if request.version < HttpVersion10:  # HTTP/0.9 has no status and no headers: no answer of ours could be told
+        answer = problem(HTTPStatus.BAD_REQUEST, "bad-request", "HTTP/1.1 is spoken here, and HTTP/1.0 understood")
+        answer.force_close()
+        return answer
+    return await handler(request)
+
+
+async def _complete(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(EVERY_ANSWER)

@@ -6,12 +6,13 @@ from aiohttp import hdrs, web
 
 from artifactstore.api import content, uploads
 from artifactstore.api.conditional import entity_tag
+from artifactstore.api.fields import single
 from artifactstore.api.keys import store_of
 from artifactstore.api.problems import problem_of
 from artifactstore.domain import names
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.documents import identity_document
-from artifactstore.domain.errors import ObjectDamagedError
+from artifactstore.domain.errors import InvalidNameError, ObjectDamagedError
 from artifactstore.spi import StoredObject
 
 _NAMESPACE = "Artifact-Namespace"
@@ -22,7 +23,8 @@ def _digest(request: web.Request) -> Digest:
 
 
 def _namespace(request: web.Request) -> str:
-    return names.check_namespace(request.headers.get(_NAMESPACE, names.DEFAULT_NAMESPACE))
+    given = single(request, _NAMESPACE, InvalidNameError)
+    return names.DEFAULT_NAMESPACE if given is None else names.check_namespace(given)
 
 
 def _answer(stored: StoredObject) -> web.Response:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from aiohttp import web
 
+from artifactstore.api.fields import decoded
 from artifactstore.domain.errors import InvalidQueryError
 
 DEFAULT_LIMIT = 100
@@ -16,6 +17,7 @@ _MAX_DIGITS = 16  # below 2^53, as all integers of the log
 def parameters(request: web.Request, known: Collection[str]) -> dict[str, str]:
     """The query's parameters; one that is unknown, or stands twice, is an error and not ignored."""
     found: dict[str, str] = {}
+    decoded(request.rel_url.raw_query_string, "query", InvalidQueryError)  # the parser below would put up with anything
     for name, value in request.query.items():
         if name not in known:
             raise InvalidQueryError(

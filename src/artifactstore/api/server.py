@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp.http_parser
 import uvloop
 from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_server import Server
 
 import artifactstore
-from artifactstore.api.http import create_app
+from artifactstore.api.http import EVERY_ANSWER, create_app
 from artifactstore.api.problems import problem
 from artifactstore.bootstrap import open_local
 from artifactstore.domain.errors import ConfigurationError
@@ -26,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 #: A header holds the largest provenance, and half of it as escapes.
 _MAX_FIELD_BYTES = 2 * MAX_PROVENANCE_BYTES
+#: A target holds the longest name, each of its bytes as an escape, and a query.
+_MAX_TARGET_BYTES = 8190
 #: How long a stopping server lets running transfers go on, in seconds.
 _GRACE = 10.0
 
@@ -48,9 +52,22 @@ class GatewayRequestHandler(RequestHandler):
             answer = problem(500, "internal-error", "the gateway failed; its log says why")
         else:
             _log.debug("refused a malformed request: %s", message)
-            answer = problem(status, "bad-request", "this is not a well-formed HTTP request")
+            answer = _refusal(status, exc)
+        answer.headers.update(EVERY_ANSWER)  # no application, so that no signal of its does it
         answer.force_close()
         return answer
+
+
+def _refusal(status: int, exc: BaseException | None) -> web.Response:
+    if not isinstance(exc, LineTooLong):
+        return problem(status, "bad-request", "this is not a well-formed HTTP request")
+    if exc.args[1] == _MAX_FIELD_BYTES:  # aiohttp tells a long field from a long target by the limit alone
+        return problem(
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "header-too-large",
+            f"a header field has at most {_MAX_FIELD_BYTES} bytes, its name included",
+        )
+    return problem(HTTPStatus.REQUEST_URI_TOO_LONG, "uri-too-long", f"a target has at most {_MAX_TARGET_BYTES} bytes")
 
 
 class _GatewayServer(Server):
@@ -68,6 +85,7 @@ class GatewayRunner(web.AppRunner):
             handle_signals=False,
             shutdown_timeout=_GRACE,
             max_field_size=_MAX_FIELD_BYTES,
+            max_line_size=_MAX_TARGET_BYTES,
             **settings,
         )
 

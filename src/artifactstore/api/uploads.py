@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from http import HTTPStatus
 
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
 from artifactstore.api import problems
-from artifactstore.api.conditional import digests_of, parse_tags
+from artifactstore.api.conditional import Tags, digests_of, parse_tags
 from artifactstore.api.digest_fields import announced_digests
+from artifactstore.api.fields import joined
 from artifactstore.api.keys import BODY_TIMEOUT, store_of
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.documents import identity_document
-from artifactstore.domain.errors import IncompleteBodyError, UnsupportedEncodingError
+from artifactstore.domain.errors import (
+    ArtifactNotFoundError,
+    IncompleteBodyError,
+    PreconditionFailedError,
+    UnsupportedEncodingError,
+)
 from artifactstore.spi import Condition, StoredObject
 
 _DIGEST_FIELDS = ("Repr-Digest", "Content-Digest")
+#: What is left of a body that announced no more than this, in bytes, is read and dropped after a refusal.
+_WORTH_READING = 65536
 _AWAITED: web.RequestKey[bool] = web.RequestKey("awaited", bool)
 
 
@@ -53,7 +62,9 @@ def announced(request: web.Request) -> list[Digest]:
 
 
 def check_upload(request: web.Request) -> None:
-    """Refuse what the headers alone show to be in vain: a content coding, a size over the limit."""
+    """Refuse what the headers alone show to be in vain: a coding, a size over the limit."""
+    if _transfer_codings(request) not in ("", "chunked"):
+        raise UnsupportedEncodingError("send the body with its length or chunked: no other transfer coding is undone")
     codings = {
         part.strip().lower() for value in request.headers.getall(hdrs.CONTENT_ENCODING, ()) for part in value.split(",")
     }
@@ -65,12 +76,22 @@ def check_upload(request: web.Request) -> None:
         store_of(request).check_size(request.content_length)
 
 
-def preconditions(request: web.Request) -> tuple[bool, Condition]:
-    """`create_only` and `if_match`, from If-None-Match: * and If-Match."""
-    if_none_match = request.headers.get(hdrs.IF_NONE_MATCH)
-    if_match = request.headers.get(hdrs.IF_MATCH)
-    create_only = if_none_match is not None and parse_tags(if_none_match, weak=True) == "*"
-    return create_only, None if if_match is None else digests_of(parse_tags(if_match, weak=False))
+async def preconditions(request: web.Request, namespace: str, name: str) -> tuple[bool, Condition]:
+    """`create_only` and `if_match`, from If-None-Match: * and If-Match: the store decides on them when it writes.
+
+    PreconditionFailedError: the name's latest version is one that If-None-Match names. That is looked at once, here.
+    """
+    if_none_match = joined(request, hdrs.IF_NONE_MATCH)
+    if_match = joined(request, hdrs.IF_MATCH)
+    unwanted: Tags = frozenset() if if_none_match is None else parse_tags(if_none_match, weak=True)
+    if unwanted:
+        try:
+            latest = str((await store_of(request).file(namespace, name)).identity.blake3)
+        except ArtifactNotFoundError:
+            latest = None
+        if latest is not None and (unwanted == "*" or latest in unwanted):
+            raise PreconditionFailedError(f"the latest version is {latest}")
+    return unwanted == "*", None if if_match is None else digests_of(parse_tags(if_match, weak=False))
 
 
 def upload_answer(stored: StoredObject) -> dict[str, object]:
@@ -95,13 +116,32 @@ def body_is_awaited(request: web.Request) -> bool:
     return _AWAITED in request and request[_AWAITED]
 
 
+def _transfer_codings(request: web.Request) -> str:
+    return (joined(request, hdrs.TRANSFER_ENCODING) or "").strip().lower()
+
+
+def _leaves_a_body(request: web.Request) -> bool:
+    """Whether more of the body is to come than is worth reading to keep the connection."""
+    if request.content.is_eof():
+        return False
+    return request.content_length is None or request.content_length > _WORTH_READING
+
+
 @web.middleware
 async def close_unasked(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """End the connection after an answer in place of `100 Continue`: the body may or may not follow it."""
+    """End the connection after an answer that did not wait for the body, and after one that waited in vain.
+
+    In place of `100 Continue`, the body may or may not follow; else it would have to be read to reach the next request.
+    """
     response = await handler(request)
-    if body_is_awaited(request):
+    if (
+        body_is_awaited(request)
+        or _leaves_a_body(request)
+        or _transfer_codings(request) not in ("", "chunked")  # where such a body ends is what senders disagree on
+        or response.status == HTTPStatus.REQUEST_TIMEOUT
+    ):
         response.force_close()
     return response
 

@@ -14,9 +14,10 @@ from artifactstore.domain.errors import InvalidInputError
 
 #: More parts than this in one request are answered with the whole (RFC 9110, 14.2 and 17.15, allow it).
 MAX_RANGES = 64
-#: No representation is larger; longer digit strings are not worth converting.
+#: No representation is as large: a position beyond it is as good as this one, and its digits need no conversion.
+_BEYOND = 10**19
 _MAX_DIGITS = 19
-_SPEC = re.compile(r"(?:(\d+)-(\d*)|-(\d+))\Z", re.ASCII)
+_SPEC = re.compile(r"(?:(\d+)-(\d+)?|-(\d+))\Z", re.ASCII)
 
 
 class RangeNotSatisfiable(Exception):  # noqa: N818 - the name RFC 9110 gives it
@@ -61,7 +62,7 @@ def parse_range(header: str, size: int) -> tuple[ByteRange, ...]:
     Raises RangeNotSatisfiable when the syntax is right and no range overlaps the representation.
     """
     unit, equals, specs = header.partition("=")
-    if not equals or unit.strip().lower() != "bytes":
+    if not equals or unit.lower() != "bytes" or specs[:1] in (" ", "\t"):  # no space around "=": RFC 9110, 14.1.1
         return ()
     parts = [part.strip(" \t") for part in specs.split(",")]
     parts = [part for part in parts if part]  # RFC 9110, 5.6.1: empty list elements are ignored
@@ -70,20 +71,24 @@ def parse_range(header: str, size: int) -> tuple[ByteRange, ...]:
     ranges: list[ByteRange] = []
     for part in parts:
         match = _SPEC.match(part)
-        if match is None or any(len(digits) > _MAX_DIGITS for digits in match.groups("")):
+        if match is None:
             return ()
-        first, last, suffix = match.groups()
-        if suffix is not None:
-            length = min(int(suffix), size)
+        first, last, suffix = (None if digits is None else _number(digits) for digits in match.group(1, 2, 3))
+        if first is None:
+            length = min(suffix or 0, size)
             ranges.append(ByteRange(size - length, length))
-        elif last and int(last) < int(first):
+        elif last is not None and last < first:
             return ()
-        elif int(first) < size:
-            stop = min(int(last) + 1, size) if last else size
-            ranges.append(ByteRange(int(first), stop - int(first)))
+        elif first < size:
+            ranges.append(ByteRange(first, (size if last is None else min(last + 1, size)) - first))
     satisfiable = tuple(item for item in ranges if item.length)
     if not satisfiable:
         raise RangeNotSatisfiable(size)
     if len(satisfiable) > 1 and sum(item.length for item in satisfiable) > size:
         return ()
     return satisfiable
+
+
+def _number(digits: str) -> int:
+    digits = digits.lstrip("0")
+    return int(digits or "0") if len(digits) <= _MAX_DIGITS else _BEYOND

@@ -24,6 +24,8 @@ def test_round_trip(value: bytes) -> None:
         "sha-256=AAAA",
         "sha-256=:AAAA:",
         "sha-256=::",
+        "sha-256:" + "A" * 43 + "=:",
+        "sha-256;a=:AAAA:",
         "sha-256=:" + "A" * 43 + ":",
         "sha-256=:é:",
     ],
@@ -34,6 +36,6 @@ def test_a_malformed_sha256_is_refused(value: str) -> None:
     assert caught.value.field == "Content-Digest"
 
 
-@pytest.mark.parametrize("value", ["", "sha-512=:x:", "SHA-256=x", "blake3=:AAAA:", ",,"])
+@pytest.mark.parametrize("value", ["", "sha-512=:x:", "SHA-256=x", "blake3=:AAAA:", ",,", "sha-256-x=:AAAA:"])
 def test_other_members_are_ignored(value: str) -> None:
     assert announced_digests([("Repr-Digest", value)]) == []

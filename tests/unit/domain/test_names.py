@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,6 +83,48 @@ def test_provenance_may_be_a_digest() -> None:
 def test_bad_provenance(text: str) -> None:
     with pytest.raises(InvalidMetadataError):
         names.check_provenance(text)
+
+
+def nested(depth: int) -> str:
+    return '{"a":' * (depth - 1) + "{}" + "}" * (depth - 1)
+
+
+def test_the_depth_of_provenance_is_bounded_by_our_own_limit() -> None:
+    assert names.check_provenance(nested(64)) == nested(64)
+    for text in (nested(65), '{"a":' + "[" * 64 + "]" * 64 + "}"):
+        with pytest.raises(InvalidMetadataError, match="64 levels"):
+            names.check_provenance(text)
+        assert names.parse_provenance(text) == text
+    brackets = json.dumps({"a": "[{" * 500 + '\\"[' * 100, "b": [[]] * 500})
+    assert names.parse_provenance(names.check_provenance(brackets)) == json.loads(brackets)
+
+
+@given(st.text('[]{}"\\a', max_size=30))
+def test_any_text_of_brackets_and_quotes_has_a_depth(text: str) -> None:
+    text = '{"a": ' + text
+    try:
+        names.check_provenance(text)
+    except InvalidMetadataError:
+        assert names.parse_provenance(text) == text
+    else:
+        assert names.parse_provenance(text) == json.loads(text)
+
+
+def test_a_scan_for_depth_is_linear_in_a_string_that_never_ends() -> None:
+    with pytest.raises(InvalidMetadataError, match="well-formed"):
+        names.check_provenance('{"' + '\\"' * 32_000)
+
+
+def test_an_integer_may_have_any_number_of_digits() -> None:
+    digits = "9" * 60_000
+    text = f'{{"a": {digits}, "c": {"9" * 308}, "d": 7}}'
+    found = names.parse_provenance(names.check_provenance(text))
+    assert found == {"a": digits, "c": int("9" * 308), "d": 7}
+
+
+@pytest.mark.parametrize("text", ["{", '{"a": NaN}', '{"a":' * 100_000])
+def test_what_is_stored_is_shown_even_when_it_would_be_refused_now(text: str) -> None:
+    assert names.parse_provenance(text) == text
 
 
 def test_metadata_is_checked_as_one() -> None:

@@ -59,9 +59,20 @@ def test_more_ranges_than_the_limit_are_ignored() -> None:
     assert parse_range(header, 10_000) == ()
 
 
-@pytest.mark.parametrize("header", ["bytes=٣-٤", "bytes=1-²", "bytes=" + "9" * 20 + "-"])
-def test_digits_are_ascii_and_bounded(header: str) -> None:
+@pytest.mark.parametrize("header", ["bytes=٣-٤", "bytes=1-²", "bytes =0-1", "bytes= 0-1", "bytes=\t0-1", " bytes=0-1"])
+def test_digits_are_ascii_and_no_space_stands_around_the_sign(header: str) -> None:
     assert parse_range(header, 100) == ()
+
+
+@pytest.mark.parametrize("digits", ["9" * 20, "9" * 50_000])
+def test_positions_of_any_length_are_beyond_the_end(digits: str) -> None:
+    assert parse_range(f"bytes=5-{digits}", 100) == (ByteRange(5, 95),)
+    assert parse_range(f"bytes=-{digits}", 100) == (ByteRange(0, 100),)
+    assert parse_range(f"bytes={'0' * 50_000}7-8", 100) == (ByteRange(7, 2),)
+    assert parse_range(f"bytes={digits}-8", 100) == ()
+    for header in (f"bytes={digits}-", f"bytes={digits}-{digits}"):
+        with pytest.raises(RangeNotSatisfiable):
+            parse_range(header, 100)
 
 
 def test_a_range_knows_its_header() -> None:
