@@ -18,7 +18,6 @@ from artifactstore.dataplane.staging import StagingArea
 from artifactstore.domain.errors import StorageFullError
 from artifactstore.registry.migration import DATABASE_FILE, SchemaTooOldError
 from artifactstore.registry.registry import Registry
-from artifactstore.remote import RemoteStore
 from artifactstore.settings import Settings
 from artifactstore.spi import ArtifactStore
 from artifactstore.storage.backends.localfs import LocalFileSystemBackend
@@ -32,6 +31,8 @@ _log = logging.getLogger(__name__)
 async def open_store(root_or_url: str | Path, *, read_only: bool = False) -> AsyncIterator[ArtifactStore]:
     """The store over a root or a server, as `artifactstore.open` says."""
     if isinstance(root_or_url, str) and root_or_url.startswith(("http://", "https://")):
+        from artifactstore.remote import RemoteStore  # here: a local root needs no HTTP client
+
         async with RemoteStore(root_or_url) as remote:
             yield remote
     else:

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from artifactstore.domain.errors import ConfigurationError
+from artifactstore.domain.errors import ConfigurationError, InvalidInputError
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -37,13 +37,19 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, **flags: Any) -> Self:
-        """Read the settings; a flag that is None was not given. ConfigurationError names the first one at fault."""
+        """Read the settings; a flag that is None was not given.
+
+        The first one at fault is named: by InvalidInputError if it is a flag, else by ConfigurationError.
+        """
+        given = {name: value for name, value in flags.items() if value is not None}
         try:
-            return cls(**{name: value for name, value in flags.items() if value is not None})
+            return cls(**given)
         except ValidationError as error:
             first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"]) or "settings"
-            raise ConfigurationError(f"{name.upper()}: {first['msg']}") from None
+            name = str(first["loc"][0])
+            if name in given:
+                raise InvalidInputError(f"{name}: {first['msg']}", field=name) from None
+            raise ConfigurationError(f"ARTIFACTSTORE_{name.upper()}: {first['msg']}") from None
         except UnicodeDecodeError:
             raise ConfigurationError("the file .env is not UTF-8") from None
 

@@ -141,6 +141,8 @@ def transfer(peer: Peer, request: bytes, body: Iterable[memoryview] = ()) -> Ans
 
 def _reason(error: OSError) -> str:
     # asyncio words a refused connection in its own way; a time-out has no words at all
+    if isinstance(error, ssl.SSLError):  # its number is OpenSSL's
+        return f"TLS: {getattr(error, 'verify_message', '') or error.reason.replace('_', ' ').lower()}"
     return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
 
 

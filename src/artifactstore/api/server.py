@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from http import HTTPStatus
 from typing import Any
@@ -146,6 +147,8 @@ async def _listen(runner: web.AppRunner, settings: Settings) -> None:
     try:
         await web.TCPSite(runner, settings.host, settings.port).start()
     except (OSError, UnicodeError) as error:  # a host that no name server could be asked for is a UnicodeError
-        raise ConfigurationError(
-            f"cannot listen on {settings.host}:{settings.port}: {getattr(error, 'strerror', None) or error}"
-        ) from error
+        if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+            reason = os.strerror(error.errno).lower()  # the loop's own text names the address once more
+        else:  # of a name that leads nowhere
+            reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(f"cannot listen on {settings.host}:{settings.port}: {reason}") from error

@@ -1,7 +1,9 @@
-"""What a command's ADDRESS means: a digest, NAMESPACE/NAME, or an artifact's id."""
+"""What a command's arguments mean; an ADDRESS is a digest, NAMESPACE/NAME, or an artifact's id."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from uuid import UUID
 
 import click
@@ -11,6 +13,15 @@ from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import InvalidInputError
 
 type Address = Digest | UUID | tuple[str, str]
+
+
+@contextlib.contextmanager
+def meant() -> Iterator[None]:
+    """A usage error where what an argument says cannot be meant."""
+    try:
+        yield
+    except InvalidInputError as error:
+        raise click.UsageError(error.detail) from error
 
 
 class AddressType(click.ParamType[Address]):

@@ -8,8 +8,9 @@ from uuid import UUID
 
 import click
 
-from artifactstore.cli.addresses import ADDRESS, Address
+from artifactstore.cli.addresses import ADDRESS, Address, meant
 from artifactstore.cli.target import Target, with_target
+from artifactstore.domain import names
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.documents import artifact_document, identity_document, retrievals_document
 
@@ -29,6 +30,8 @@ def ls(target: Target, where: str | None, limit: int | None) -> None:
     Of each: its version, size in bytes, the beginning of its BLAKE3 digest, when it was stored, its name.
     """
     namespace, _, prefix = (where or "").partition("/")
+    with meant():
+        names.check_search(namespace or None, None, prefix or None)
 
     async def work(store: ArtifactStore) -> None:
         cursor, left = None, limit

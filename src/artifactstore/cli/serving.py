@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from artifactstore.cli.addresses import meant
 from artifactstore.settings import Settings
 
 
@@ -24,4 +25,6 @@ def serve(**flags: Any) -> None:
     """
     from artifactstore.api import server
 
-    server.serve(Settings.load(**flags))
+    with meant():
+        settings = Settings.load(**flags)
+    server.serve(settings)

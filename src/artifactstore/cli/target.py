@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import uvloop
 
-from artifactstore.domain.errors import RootLockedError
+from artifactstore.domain.errors import InvalidInputError, RootLockedError
 from artifactstore.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,16 +29,23 @@ class Target:
 
     def open(self, *, read_only: bool = False) -> AbstractAsyncContextManager[ArtifactStore]:
         """The store over the server, or else over the root."""
-        from artifactstore.bootstrap import open_local
-        from artifactstore.remote import RemoteStore
-
+        # Each is imported where it is wanted: one loads an HTTP client, the other a database.
         if self.settings.server is not None:
+            from artifactstore.remote import RemoteStore
+
             return RemoteStore(self.settings.server)
+        from artifactstore.bootstrap import open_local
+
         return open_local(self.settings, read_only=read_only)
 
     def run[T](self, work: Callable[[ArtifactStore], Coroutine[Any, Any, T]], *, read_only: bool = False) -> T:
         """Open the store, run `work` with it, close it."""
+        try:
+            return self._run(work, read_only=read_only)
+        except RootLockedError as error:
+            raise click.ClickException(f"{error.detail}; use --server to work through it") from None
 
+    def _run[T](self, work: Callable[[ArtifactStore], Coroutine[Any, Any, T]], *, read_only: bool) -> T:
         async def opened() -> T:
             async with self.open(read_only=read_only) as store:
                 return await work(store)
@@ -47,7 +55,7 @@ class Target:
     def run_recording[T](self, work: Callable[[ArtifactStore], Coroutine[Any, Any, T]]) -> T:
         """As `run`, so that reading is recorded if that can be: beside a process that holds the root it is not."""
         try:
-            return self.run(work)
+            return self._run(work, read_only=False)
         except RootLockedError:
             return self.run(work, read_only=True)
 
@@ -59,7 +67,19 @@ class Target:
 
     def print(self, document: object, text: str) -> None:
         """Print one answer: the document as one line of JSON with `--json`, else the text."""
-        click.echo(json.dumps(document) if self.as_json else text)  # ASCII: whatever reads it, reads it
+        with naming("standard output"):
+            click.echo(json.dumps(document) if self.as_json else text)  # ASCII: whatever reads it, reads it
+
+
+@contextlib.contextmanager
+def naming(output: Path | str, temporary: Path | None = None) -> Iterator[None]:
+    """Let an error of the operating system name the output, where it names nothing, or the temporary file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename not in (None, str(temporary)):
+            raise
+        raise OSError(error.errno, error.strerror, str(output)) from error
 
 
 def with_target(command: Callable[..., None]) -> Callable[..., None]:
@@ -71,7 +91,12 @@ def with_target(command: Callable[..., None]) -> Callable[..., None]:
         settings = Settings.load(root=root, server=server)
         if root is not None:  # said here, it wins over a server that the environment names
             settings = settings.model_copy(update={"server": None})
-        command(Target(settings, as_json), **arguments)
+        try:
+            command(Target(settings, as_json), **arguments)
+        except InvalidInputError as error:
+            if error.field == "server" and server is not None:
+                raise click.UsageError(error.detail) from None
+            raise
 
     run.__name__ = command.__name__
     run.__doc__ = command.__doc__

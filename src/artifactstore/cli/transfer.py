@@ -14,9 +14,9 @@ from uuid import UUID
 
 import click
 
-from artifactstore.cli.addresses import ADDRESS, DIGEST, Address
+from artifactstore.cli.addresses import ADDRESS, DIGEST, Address, meant
 from artifactstore.cli.progress import bar, counted
-from artifactstore.cli.target import Target, with_target
+from artifactstore.cli.target import Target, naming, with_target
 from artifactstore.domain import names
 from artifactstore.domain.artifact import ArtifactMetadata
 from artifactstore.domain.digest import Digest
@@ -68,7 +68,9 @@ def put(
         raise click.UsageError("--name has a namespace already")
     if name is None and (labels or provenance or create_only or any(described.values())):
         raise click.UsageError("only what has a --name has metadata")
-    metadata = _metadata(file, labels, provenance, **described)
+    with meant():
+        namespace = names.check_namespace(namespace or names.DEFAULT_NAMESPACE)
+        metadata = _metadata(file, labels, provenance, **described)
 
     async def work(store: ArtifactStore) -> None:
         from artifactstore.dataplane.sources import read_file
@@ -78,9 +80,7 @@ def put(
             with bar(size, file.name, quiet=target.as_json) as shown:
                 stream = counted(read_file(source), shown)
                 if name is None:
-                    stored = await store.put_object(
-                        stream, namespace=namespace or names.DEFAULT_NAMESPACE, expected=expected, size_hint=size
-                    )
+                    stored = await store.put_object(stream, namespace=namespace, expected=expected, size_hint=size)
                     identity, created, document = stored.identity, stored.created, {}
                 else:
                     artifact, created = await store.put_file(
@@ -95,7 +95,8 @@ def put(
 
 
 def _opened(file: Path) -> BinaryIO:
-    return sys.stdin.buffer if str(file) == "-" else file.open("rb", buffering=0)
+    """Unbuffered: a read of a silent pipe must not hold a lock that the end of the program wants, too."""
+    return open(0, "rb", buffering=0, closefd=False) if str(file) == "-" else file.open("rb", buffering=0)
 
 
 def _size(source: BinaryIO) -> int | None:
@@ -159,7 +160,8 @@ def get(target: Target, address: Address, output: Path | None, span: str | None,
             with bar(content.byte_range.length, str(path), quiet=target.as_json) as shown:
                 stream = counted(content.chunks(), shown)
                 if standard_output:
-                    await _write(stream, sys.stdout.buffer, content)
+                    with naming("standard output"):
+                        await _write(stream, sys.stdout.buffer, content)
                     return
                 await _write_file(stream, path, content)
         known = {"blake3": str(content.identity.blake3), "size_bytes": content.byte_range.length, "output": str(path)}
@@ -209,14 +211,15 @@ async def _write(stream: AsyncIterable[bytes], file: BinaryIO, content: Content)
 async def _write_file(stream: AsyncIterable[bytes], path: Path, content: Content) -> None:
     """Write under a temporary name beside the target, sync, and only then give it its name."""
     if path.exists() and not path.is_file():  # a device or a pipe: nothing may take its place
-        with path.open("wb") as file:
+        with naming(path), path.open("wb") as file:
             await _write(stream, file, content)
         return
     temporary = path.with_name(f".artifactstore-{secrets.token_hex(8)}")
-    try:
-        with temporary.open("xb") as file:
-            await _write(stream, file, content)
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with naming(path, temporary):
+        try:
+            with temporary.open("xb") as file:
+                await _write(stream, file, content)
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)

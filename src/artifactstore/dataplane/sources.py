@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import select
+import threading
 from collections.abc import AsyncIterable, AsyncIterator
+from concurrent.futures import Future
 from pathlib import Path
+from queue import SimpleQueue
 from typing import BinaryIO
 
 from artifactstore.dataplane.spi import Buffer
@@ -36,9 +40,40 @@ def wrong_length(received: int, announced: int) -> ArtifactStoreError:
 
 
 async def read_file(file: BinaryIO) -> AsyncIterator[bytes]:
-    """The bytes of an open file, read in a thread, from where it stands to its end."""
-    while chunk := await asyncio.to_thread(file.read, READ_BYTES):
-        yield chunk
+    """The bytes of an open, unbuffered file, read in a thread, from where it stands to its end.
+
+    A pipe or a terminal may be silent for ever, and a thread of the executor would be joined when the loop ends, and
+    with it the end of a program that is interrupted: nobody waits for this one.
+    """
+    wanted: SimpleQueue[Future[bytes] | None] = SimpleQueue()
+    threading.Thread(target=_answer, args=(file, wanted), daemon=True).start()
+    try:
+        while True:
+            read: Future[bytes] = Future()
+            wanted.put(read)
+            chunk = await asyncio.wrap_future(read)
+            if not chunk:
+                return
+            yield chunk
+    finally:
+        wanted.put(None)
+
+
+def _answer(file: BinaryIO, wanted: SimpleQueue[Future[bytes] | None]) -> None:
+    while (read := wanted.get()) is not None:
+        if not read.set_running_or_notify_cancel():
+            continue
+        try:
+            read.set_result(_read_some(file))
+        except Exception as error:
+            read.set_exception(error)
+
+
+def _read_some(file: BinaryIO) -> bytes:
+    # None: whoever shares the pipe made it non-blocking, and it is empty for now
+    while (chunk := file.read(READ_BYTES)) is None:
+        select.select([file], [], [])
+    return chunk
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ class Connection:
         try:
             yield
         except (KeyError, TypeError, ValueError, AttributeError, errors.InvalidInputError) as error:
-            raise errors.RemoteError(f"{self.base} answered what is not artifact-store's: {reason(error)}") from error
+            raise errors.RemoteError(f"{self.base} answered what is not artifact-store's") from error
 
     async def close(self) -> None:
         """Give up the connections. Idempotent."""
@@ -137,7 +138,12 @@ def _document(body: bytes) -> dict[str, Any]:
 
 def reason(error: BaseException) -> str:
     """What an error of the connection says, in a few words on one line."""
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        cause: BaseException = error.certificate_error
+    else:
+        cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, ssl.SSLError):  # its number is OpenSSL's
+        return "TLS: " + (getattr(cause, "verify_message", "") or cause.reason.replace("_", " ").lower())
     if isinstance(cause, OSError) and cause.errno and not isinstance(cause, socket.gaierror):
         return os.strerror(cause.errno)
     text = cause.strerror if isinstance(cause, socket.gaierror) and cause.strerror else str(cause)

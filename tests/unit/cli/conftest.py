@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import json
 import logging
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
@@ -72,7 +72,10 @@ def cli(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[byte
     def run(*arguments: object, stdin: bytes = b"") -> Ran:
         capfdbinary.readouterr()
         monkeypatch.setattr(sys, "argv", ["artifactstore", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with tempfile.TemporaryFile() as given:
+            given.write(stdin)
+            given.seek(0)
+            os.dup2(given.fileno(), 0)  # the capture's own, which is put back after the test
         handlers, level = list(logging.root.handlers), logging.root.level
         try:
             with pytest.raises(SystemExit) as leaving:

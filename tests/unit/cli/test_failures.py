@@ -10,7 +10,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.unit.cli.conftest import Cli
+import pytest
+
+from tests.unit.cli.conftest import Cli, Ran, Running
 
 DATA = b"what was generated\n"
 DIGEST = "sha256:" + "0a" * 32
@@ -42,6 +44,14 @@ NOT_MEANT = [
     ["events", "--after", "-1"],
     ["rebuild", "--server", "http://127.0.0.1:9"],
     ["serve", "--port", "many"],
+    ["put", "file", "--name", "a/b", "--kind", "NO"],
+    ["put", "file", "--name", "a/b", "--provenance", "[]"],
+    ["put", "file", "--namespace", "NO"],
+    ["ls", "NO"],
+    ["ls", "--server", "127.0.0.1:8000"],
+    ["serve", "--workers", "2"],
+    ["serve", "--port", "65536"],
+    ["put", "file", "--name", "a/b", "--media-type", "zz"],
 ]
 
 
@@ -54,29 +64,22 @@ def test_what_is_not_meant_is_status_2(cli: Cli, work: Path) -> None:
 
 FAILING = [
     ["put", "file", "--expect", DIGEST],
-    ["put", "file", "--name", "a/b", "--kind", "NO"],
-    ["put", "file", "--name", "a/b", "--provenance", "[]"],
     ["put", "file", "--name", "a/b", "--provenance", "@missing.json"],
     ["put", "file", "--name", "a/b", "--provenance", "@latin"],
-    ["put", "file", "--namespace", "NO"],
     ["get", "a/b"],
     ["get", DIGEST, "-o", "copy"],
     ["get", "00000000-0000-0000-0000-000000000000"],
     ["get", "a/present", "-o", "file"],
     ["get", "a/present", "-o", "missing/copy"],
     ["get", "a/present", "-o", "copy", "--range", "0-100"],
-    ["ls", "NO"],
     ["show", "a/b"],
     ["rm", DIGEST],
     ["verify", DIGEST],
     ["ls", "--server", "http://127.0.0.1:9"],
-    ["ls", "--server", "127.0.0.1:8000"],
     ["ls", "--server", "http://no-such-host.invalid"],
     ["ls", "--root", "foreign"],
     ["serve", "--host", "0.0.0.0"],
     ["serve", "--host", "::"],
-    ["serve", "--workers", "2"],
-    ["serve", "--port", "65536"],
     ["serve", "--root", "foreign"],
 ]
 
@@ -142,14 +145,15 @@ def test_a_port_in_use(cli: Cli, root: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert f"cannot listen on 127.0.0.1:{port}" in cli("serve", "--root", root, "--port", port).failed()
+        line = cli("serve", "--root", root, "--port", port).failed()
+        assert line == f"artifactstore: cannot listen on 127.0.0.1:{port}: address already in use"
 
 
 def test_a_server_that_is_not_ours(cli: Cli) -> None:
     for body in (b"<html>", b"[]", b"{}", b'{"items": 1, "next": null}', b'{"items": [{}]}'):
         head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
         with one_answer(head + body) as url:
-            assert "not artifact-store's" in cli("ls", "--server", url).failed()
+            assert cli("ls", "--server", url).failed().endswith("answered what is not artifact-store's")
 
 
 def test_a_server_that_breaks_off(cli: Cli) -> None:
@@ -178,3 +182,58 @@ def one_answer(answer: bytes) -> Iterator[str]:
         process.stdin.close()
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
         process.kill()
+
+
+def test_settings_of_the_environment_are_status_1(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ("ARTIFACTSTORE_PORT", "65536"),
+        ("ARTIFACTSTORE_WORKERS", "2"),
+        ("ARTIFACTSTORE_SERVER", "x:1"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            cli("ls").failed()
+
+
+def test_a_server_without_tls(cli: Cli) -> None:
+    for command in ("ls", "bench"):
+        with one_answer(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url:
+            assert "TLS: " in cli(command, "--server", url.replace("http:", "https:")).failed()
+
+
+def test_a_locked_root_says_how_to_work_beside_its_gateway(cli: Cli, root: Path, running: Running, work: Path) -> None:
+    (work / "file").write_bytes(DATA)
+    assert cli("put", "file", "--root", root).failed().endswith("; use --server to work through it")
+    assert "--server" not in cli("rebuild", "--root", root).failed()
+
+
+def shell(command: str) -> Ran:
+    script = f"exec '{sys.executable}' -m artifactstore {command}"
+    ran = subprocess.run(["sh", "-c", script], capture_output=True, timeout=60, check=False)
+    return Ran(ran.returncode, ran.stdout.decode(), ran.stderr.decode())
+
+
+def test_an_output_that_cannot_be_written_is_one_line_and_status_1(work: Path, cli: Cli) -> None:
+    (work / "file").write_bytes(DATA)
+    cli("put", "file", "--name", "a/b").succeeded()
+    full, closed = "No space left on device", "Bad file descriptor"
+    for command, reason in (
+        ("ls >/dev/full", f"standard output: {full}"),
+        ("ls >&-", f"standard output: {closed}"),
+        ("put file >&-", f"standard output: {closed}"),
+        ("get a/b -o - >/dev/full", f"standard output: {full}"),
+        ("get a/b -o /dev/full", f"/dev/full: {full}"),
+        ("get a/b -o missing/copy", "missing/copy: No such file or directory"),
+    ):
+        assert shell(command).failed() == f"artifactstore: {reason}"
+    for command in ("--help >/dev/full", "put - <&-"):
+        shell(command).failed()
+    assert shell("ls 2>&-").succeeded().out.endswith("a/b\n")
+
+
+def test_a_command_on_a_root_loads_no_http_client(work: Path) -> None:
+    run = "from artifactstore.cli import commands; commands(['ls'], standalone_mode=False)"
+    code = f"import sys; {run}; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True, text=True)
+    assert "artifactstore.bootstrap" in ran.stdout.split()
+    assert "aiohttp" not in ran.stdout.split()

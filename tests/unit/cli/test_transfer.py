@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
 from pathlib import Path
+
+import pytest
 
 from tests.unit.cli.conftest import Cli
 
@@ -105,3 +109,29 @@ def test_a_pipe_is_written_into_and_not_replaced(cli: Cli, work: Path, root: Pat
     assert os.read(reader, 100) == b"new"
     os.close(reader)
     assert (work / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("end", ["pipe", "terminal"])
+def test_an_interrupt_ends_the_wait_for_a_silent_input(end: str, target: list[str], cli: Cli) -> None:
+    ours, theirs = os.pipe()[::-1] if end == "pipe" else pty.openpty()
+    os.write(ours, b"begun\n")
+    while not unread(theirs):  # a terminal passes it on in its own time
+        os.sched_yield()
+    with subprocess.Popen(
+        [*ARTIFACTSTORE, "put", "-", "--name", "default/a", *target],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        while unread(theirs) and process.poll() is None:
+            os.sched_yield()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    os.close(theirs)
+    os.close(ours)
+    assert (process.returncode, out, err) == (130, b"", b"artifactstore: interrupted\n")
+    assert cli("ls", *target).succeeded().out == ""
+
+
+def unread(descriptor: int) -> int:
+    return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
