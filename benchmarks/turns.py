@@ -34,9 +34,9 @@ class Summary:
     @classmethod
     def of(cls, values: Iterable[float]) -> Summary:
         """At least one value."""
-        stats = Stats()  # type: ignore[no-untyped-call]
+        stats = Stats()  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
         for value in values:
-            stats.update(value)  # type: ignore[no-untyped-call]
+            stats.update(value)  # type: ignore[no-untyped-call]  # the same
         return cls(float(stats.median), float(stats.q1), float(stats.q3), len(stats.data))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -22,8 +22,3 @@ def file_address(request: web.Request) -> tuple[str, str]:
         names.check_namespace(decoded(namespace, "namespace", InvalidNameError)),
         names.check_name(decoded(name, "name", InvalidNameError)),
     )
-
-
-def file_path(namespace: str, name: str) -> str:
-    """The path of a name, percent-encoded: the inverse of `file_address`."""
-    return f"{FILES}{namespace}/{quote(name, safe='/')}"
