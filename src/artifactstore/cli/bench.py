@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import click
-import uvloop
 
+from artifactstore.cli import eventloop
 from artifactstore.cli.target import Target, with_target
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _created(answer: Answer) -> str:
 def _run(peer: Peer, jobs: Iterator[Job], connections: int) -> dict[str, float]:
     from artifactstore.traffic import drive
 
-    load = uvloop.run(drive(peer, jobs, connections))
+    load = eventloop.run(drive(peer, jobs, connections))
     return {
         "requests": len(load.latencies),
         "connections": connections,

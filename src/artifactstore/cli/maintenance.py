@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import click
-import uvloop
 
+from artifactstore.cli import eventloop
 from artifactstore.cli.progress import bar
 from artifactstore.cli.target import Target, with_target
 
@@ -39,4 +39,4 @@ def rebuild(target: Target, only_verify: bool) -> None:
         what = "verified" if only_verify else "rebuilt"
         target.print({what: True, "events": head}, f"{what} from {head} events")
 
-    uvloop.run(work())
+    eventloop.run(work())

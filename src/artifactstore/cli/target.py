@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import uvloop
 
+from artifactstore.cli import eventloop
 from artifactstore.domain.errors import InvalidInputError, RootLockedError
 from artifactstore.settings import Settings
 
@@ -50,7 +50,7 @@ class Target:
             async with self.open(read_only=read_only) as store:
                 return await work(store)
 
-        return uvloop.run(opened())
+        return eventloop.run(opened())
 
     def run_recording[T](self, work: Callable[[ArtifactStore], Coroutine[Any, Any, T]]) -> T:
         """As `run`, so that reading is recorded if that can be: beside a process that holds the root it is not."""
