@@ -12,8 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-import rfc8785
-
 from artifactstore.domain.artifact import Artifact, ObjectRecord, ObjectState
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
 from artifactstore.domain.errors import LogCorruptError
@@ -30,6 +28,7 @@ from artifactstore.registry.events import (
     ObjectStored,
     RetrievalsRecorded,
 )
+from artifactstore.registry.payloads import dump
 
 
 @dataclass(slots=True)
@@ -311,7 +310,7 @@ def _created(rows: WorkingSet, recorded: RecordedEvent, event: ArtifactCreated) 
             event.blake3.value,
             metadata.kind,
             metadata.media_type,
-            rfc8785.dumps(metadata.labels).decode(),
+            dump(metadata.labels).decode(),
             metadata.provenance,
             metadata.retention,
             recorded.time,
