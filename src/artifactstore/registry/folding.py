@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from uuid import UUID
 
 from artifactstore.domain.artifact import Artifact, ObjectRecord, ObjectState
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
@@ -349,7 +348,7 @@ def _retrieved(rows: WorkingSet, recorded: RecordedEvent, event: RetrievalsRecor
 def created_artifact(recorded: RecordedEvent, event: ArtifactCreated, identity: ObjectIdentity) -> Artifact:
     """The artifact that an event has just made."""
     return Artifact(
-        UUID(bytes=event.id.bytes),
+        event.id,
         event.namespace,
         event.name,
         event.number,

@@ -142,7 +142,6 @@ class EventLog:
         if self._closed:
             future.set_exception(RegistryError("the event log is closed"))
             return future
-        future.add_done_callback(_retrieve)
         self._waiting.put_nowait(_Request(command, actor, future))
         return future
 
@@ -152,7 +151,7 @@ class EventLog:
         If the caller is cancelled while it waits, the events may still be recorded: whoever must know keeps the future
         of `submit`, or asks the views.
         """
-        return await asyncio.shield(self.submit(command, actor=actor))
+        return await self.submit(command, actor=actor)
 
     async def close(self) -> None:
         """Record what waits, then stop."""
@@ -329,11 +328,6 @@ def _resolve(future: asyncio.Future[Appended[Any]], outcome: _Outcome) -> None:
         return
     if isinstance(outcome, Exception):
         future.set_exception(outcome)
+        future.exception()  # retrieved: if its waiter is cancelled now it is nobody's, and asyncio need not report it
     else:
         future.set_result(outcome)
-
-
-def _retrieve(future: asyncio.Future[Any]) -> None:
-    """A failure whose waiter was cancelled is nobody's; asyncio need not report it."""
-    if not future.cancelled():
-        future.exception()

@@ -26,6 +26,10 @@ from artifactstore.domain.errors import ArtifactStoreError, RegistryError, Stora
 
 _BUSY_SECONDS = 10.0  # a reader's first look after a crash, or a backup, may hold the lock for a moment
 _JOURNAL_BYTES = 64 * 2**20  # what the WAL is cut back to after a checkpoint
+#: Of the writer's WAL before a checkpoint, and of its cache: 16 MiB each. Uploads change leaves of five trees at
+#: random, a full batch some 2,500 of them, and what does not fit the cache is written twice (ADR-0020).
+_PAGES = 4000
+_PAGE_KIB = 4
 _READERS = 4
 #: The last branch releases that have the bug's fix, besides everything from _FIXED on.
 _FIXED = (3, 51, 3)
@@ -72,7 +76,14 @@ class _Connection(sqlite3.Connection):
 class _WriterConnection(_Connection):
     """Commits are durable when they return: WAL with synchronous=FULL."""
 
-    pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=OFF", f"journal_size_limit={_JOURNAL_BYTES}")
+    pragmas = (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=OFF",
+        f"journal_size_limit={_JOURNAL_BYTES}",
+        f"wal_autocheckpoint={_PAGES}",
+        f"cache_size=-{_PAGES * _PAGE_KIB}",
+    )
 
 
 class _ReaderConnection(_Connection):
