@@ -81,16 +81,14 @@ def serve(results: Path, root: Path | None, turns: int | None, size: int | None)
 
 @suites.command()
 @click.option("--events", type=click.IntRange(min=1), multiple=True, help="Measure when the log is so long.")
-@click.option("--million", is_flag=True, help="Measure at a million events, too.")
 @_root
 @_results
-def registry(results: Path, root: Path | None, events: tuple[int, ...], million: bool) -> None:
+def registry(results: Path, root: Path | None, events: tuple[int, ...]) -> None:
     """The event log and its views."""
     from benchmarks.registry import suite
 
-    milestones = events or suite.MILESTONES
     with _work(root) as work:
-        _suite(suite.run, results, root=work, milestones=(*milestones, 1_000_000) if million else milestones)
+        _suite(suite.run, results, root=work, milestones=events or suite.MILESTONES)
 
 
 @suites.command("report")

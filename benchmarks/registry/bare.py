@@ -22,18 +22,15 @@ type Rows = dict[str, list[tuple[Any, ...]]]
 
 
 class BareLog:
-    """A database with the registry's schema that knows nothing of what it holds."""
+    """A copy of the registry's database that knows nothing of what it holds. Its pragmas are those of every log."""
 
     def __init__(self, file: Path, like: Path) -> None:
         self._connection = sqlite3.connect(file, isolation_level=None)
         self._source = sqlite3.connect(f"file:{like}?mode=ro", uri=True, isolation_level=None)
+        self._source.backup(self._connection)
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=OFF"):
             self._connection.execute(f"PRAGMA {pragma}").fetchall()
-        for (statement,) in self._source.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall():
-            self._connection.execute(statement)
-        rows = self._source.execute("SELECT * FROM meta").fetchall()
-        self._connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
-        self._seq = 0
+        (self._seq,) = self._connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
 
     def append(self, artifacts: Sequence[Artifact], batch: int) -> Sample:
         """Write the rows that the registry made of these, its newest, committing after so many."""

@@ -1,48 +1,51 @@
-"""The turns of the registry suite: both logs grow together, a block of events each, up to every milestone."""
+"""The turns of the registry suite: at every length of the log, both append a block of events each, in turns.
+
+In between the log is made longer with nobody waiting, and the other one is a copy of it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
+import resource
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import UUID
 
 import uvloop
 
-from artifactstore.domain.artifact import Artifact, ArtifactMetadata
-from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
+from artifactstore.domain.artifact import Artifact
+from artifactstore.registry.events import ArtifactCreated
 from artifactstore.registry.migration import DATABASE_FILE
 from artifactstore.registry.queries import ArtifactQuery
 from artifactstore.registry.registry import Registry
 from benchmarks import machine
 from benchmarks.registry.bare import BareLog
+from benchmarks.registry.filling import fill, upload
 from benchmarks.results import Ratio, Result, Row
 from benchmarks.turns import Sample, Summary, cost
 
-MILESTONES = (10_000, 100_000)
+MILESTONES = (10_000, 1_000_000)
 _WRITERS = 64
 _BLOCK = 1024  # uploads, of two events each
-_WINDOW = 10  # blocks before a milestone whose median is its figure
+_WINDOW = 10  # blocks a milestone, whose median is its figure
 _QUERIES = 200
+_LOOKUPS = 20  # a request
+_SAMPLES = 100  # places in the log whose artifacts are asked for
 _PAGE = 100
 OURS, BARE = "artifact-store", "bare sqlite3 loop"
 _NOTES = {OURS: "decided, hashed, folded, committed", BARE: f"the same rows, a commit for each {_WRITERS} uploads"}
-_METADATA = ArtifactMetadata(kind="report", labels={"team": "bench", "stage": "final"})
 
 
 @dataclass(slots=True)
 class _Run:
-    """What has been measured, and what of the log is needed for queries."""
+    """What has been measured."""
 
-    registry: Registry
-    bare: BareLog
     rows: list[Row] = field(default_factory=list)
     at: dict[int, tuple[list[Sample], list[Sample]]] = field(default_factory=dict)  # windows by milestone
-    known: list[Artifact] = field(default_factory=list)
-    events: int = 0
+    p50_ms: dict[str, list[float]] = field(default_factory=dict)  # of each question, at every milestone
 
 
 def run(*, root: Path, milestones: Sequence[int] = MILESTONES, block: int = _BLOCK) -> Result:
@@ -54,59 +57,61 @@ def run(*, root: Path, milestones: Sequence[int] = MILESTONES, block: int = _BLO
         "waiting_writers": _WRITERS,
         "uploads_per_turn": block,
     }
-    missing = [] if max(milestones) >= 1_000_000 else ["a log of 1,000,000 events: ask for it by --million"]
-    return Result("registry", facts, settings, tuple(rows), tuple(ratios), tuple(missing))
+    return Result("registry", facts, settings, tuple(rows), tuple(ratios))
 
 
 async def _measure(root: Path, milestones: Sequence[int], block: int) -> tuple[list[Row], list[Ratio]]:
-    directory = root / "registry"
-    registry = await Registry.open(directory, reserve=None)
-    bare = BareLog(root / "bare.sqlite", directory / DATABASE_FILE)
-    state = _Run(registry, bare)
-    try:
-        for milestone in milestones:
-            await _grow(state, milestone, block)
-            await _query(state, milestone)
-            await _rebuild(state, milestone)
-    finally:
-        bare.close()
+    state = _Run()
+    file = root / "registry" / DATABASE_FILE
+    for milestone in milestones:
+        registry = await Registry.open(file.parent, reserve=None)
+        log_id = registry.log_id
         await registry.close()
+        await asyncio.to_thread(fill, file, log_id, milestone)
+        registry = await Registry.open(file.parent, reserve=None)
+        bare = BareLog(root / f"bare-{milestone}.sqlite", file)
+        try:
+            await _take_turns(state, registry, bare, milestone, block)
+            known = await _sample(registry, milestone)
+            await _query(state, registry, known, milestone)
+            await _look_up(state, registry, known, milestone)
+            await _rebuild(state, registry, milestone)
+        finally:
+            bare.close()
+            await registry.close()
     return state.rows, _ratios(state)
 
 
 # --- appending ------------------------------------------------------------------------------------------------------
 
 
-async def _grow(state: _Run, milestone: int, block: int) -> None:
+async def _take_turns(state: _Run, registry: Registry, bare: BareLog, milestone: int, block: int) -> None:
     ours: list[Sample] = []
-    bare: list[Sample] = []
-    while state.events < milestone:
-        sample, artifacts = await _append(state.registry, block)
+    theirs: list[Sample] = []
+    for _ in range(_WINDOW):
+        sample, artifacts = await _append(registry, block)
         ours.append(sample)
-        bare.append(state.bare.append(artifacts, _WRITERS))  # on the loop's thread: nothing else wants it now
-        state.events += int(sample.amount)
-        state.known = random.sample(state.known + artifacts, k=min(5000, len(state.known) + len(artifacts)))
-    window = ours[-_WINDOW:], bare[-_WINDOW:]
-    state.at[milestone] = window
-    work = f"events appended by {_WRITERS} waiting writers, up to {milestone:,}"
-    for name, samples in zip((OURS, BARE), window, strict=True):
+        theirs.append(bare.append(artifacts, _WRITERS))  # on the loop's thread: nothing else wants it now
+    state.at[milestone] = ours, theirs
+    work = f"events appended by {_WRITERS} waiting writers, at {milestone:,}"
+    for name, samples in zip((OURS, BARE), state.at[milestone], strict=True):
         state.rows.append(Row.of(work, name, "events/s", samples, _NOTES[name]))
 
 
 async def _append(registry: Registry, uploads: int) -> tuple[Sample, list[Artifact]]:
     """Each writer records an upload, waits until it is durable, and records the next."""
-    left = iter([_identity() for _ in range(uploads)])
+    left = iter([upload() for _ in range(uploads)])
     artifacts: list[Artifact] = []
 
     async def write() -> None:
-        for identity in left:
+        for wanted in left:
             artifact, _ = await registry.record_artifact(
-                identity,
-                backend_id="local",
-                primary_algorithm=Algorithm.BLAKE3,
-                namespace=f"bench-{identity.blake3.value[0] % 4}",
-                name=f"run-{identity.blake3.hex[:2]}/report-{identity.blake3.hex[2:18]}.json",
-                metadata=_METADATA,
+                wanted.upload.identity,
+                backend_id=wanted.upload.backend_id,
+                primary_algorithm=wanted.upload.primary_algorithm,
+                namespace=wanted.namespace,
+                name=wanted.name,
+                metadata=wanted.metadata,
                 actor="bench",
             )
             artifacts.append(artifact)
@@ -118,18 +123,26 @@ async def _append(registry: Registry, uploads: int) -> tuple[Sample, list[Artifa
     return Sample(await registry.head() - head, seconds, used), artifacts
 
 
-def _identity() -> ObjectIdentity:
-    return ObjectIdentity(Digest.blake3(os.urandom(32)), Digest.sha256(os.urandom(32)), 4096)
-
-
 # --- asking ---------------------------------------------------------------------------------------------------------
 
 
-async def _query(state: _Run, milestone: int) -> None:
-    registry, chosen = state.registry, random.Random(1)
+async def _sample(registry: Registry, milestone: int) -> list[Artifact]:
+    """Artifacts from all over the log."""
+    known: list[Artifact] = []
+    for _ in range(_SAMPLES):
+        for recorded in await registry.events(random.randrange(milestone), 20):
+            if recorded.type == ArtifactCreated.type:
+                artifact = await registry.artifact(UUID(recorded.subject.removeprefix("artifact:")))
+                assert artifact is not None
+                known.append(artifact)
+    return known
+
+
+async def _query(state: _Run, registry: Registry, known: Sequence[Artifact], milestone: int) -> None:
+    chosen = random.Random(1)
 
     def any_artifact() -> Artifact:
-        return chosen.choice(state.known)
+        return chosen.choice(known)
 
     def search() -> Awaitable[object]:
         item = any_artifact()
@@ -154,16 +167,41 @@ async def _query(state: _Run, milestone: int) -> None:
             turns[name].append(Sample(1, time.perf_counter() - begin))
     for name, samples in turns.items():
         ordered = sorted(1000 * sample.seconds for sample in samples)
+        state.p50_ms.setdefault(name, []).append(ordered[len(ordered) // 2])
         figures = {"p50_ms": ordered[len(ordered) // 2], "p99_ms": ordered[int(0.99 * len(ordered))]}
         rates = Summary.of(1 / sample.seconds for sample in samples)
         state.rows.append(Row(f"queries, {milestone:,} events", name, "queries/s", rates, figures, "one at a time"))
 
 
-async def _rebuild(state: _Run, milestone: int) -> None:
+async def _look_up(state: _Run, registry: Registry, known: Sequence[Artifact], milestone: int) -> None:
+    """Many requests that each ask for one row after the other."""
+    chosen, samples = random.Random(2), []
+
+    async def ask() -> None:
+        for _ in range(_LOOKUPS):
+            item = chosen.choice(known)
+            await registry.object(item.identity.blake3)
+            await registry.latest(item.namespace, item.name)
+
+    for _ in range(_WINDOW):
+        begin, cpu = time.perf_counter(), time.process_time()
+        await asyncio.gather(*(ask() for _ in range(_WRITERS)))
+        amount = 2 * _LOOKUPS * _WRITERS
+        samples.append(Sample(amount, time.perf_counter() - begin, time.process_time() - cpu))
+    work = f"lookups of an object and of a name by {_WRITERS} requests at once"
+    state.rows.append(Row.of(work, f"{milestone:,} events", "lookups/s", samples))
+
+
+async def _rebuild(state: _Run, registry: Registry, milestone: int) -> None:
     begin, cpu = time.perf_counter(), time.process_time()
-    events = await state.registry.rebuild()
+    events = await registry.rebuild()
     sample = Sample(events, time.perf_counter() - begin, time.process_time() - cpu)
-    state.rows.append(Row.of("rebuild of all views", f"{milestone:,} events", "events/s", [sample], "leaves checked"))
+    note = f"leaves checked; peak memory of the process {_peak_mib():.0f} MiB"
+    state.rows.append(Row.of("rebuild of all views", f"{milestone:,} events", "events/s", [sample], note))
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 # --- the figures to reach -------------------------------------------------------------------------------------------
@@ -182,4 +220,8 @@ def _ratios(state: _Run) -> list[Ratio]:
         note = f"ours {ours:.2f}, the loop's {bare:.2f}; CPU time"
         work = f"growth of the cost per event from {first:,} to {last:,} / the loop's growth"
         found.append(Ratio(work, ours / bare if bare else 0.0, 1.3, at_most=True, note=note))
+        for question, times in state.p50_ms.items():
+            work = f"{question}, at {last:,} / at {first:,} events"
+            note = f"medians, {times[0]:.2f} and {times[-1]:.2f} ms"
+            found.append(Ratio(work, times[-1] / times[0], 1.5, at_most=True, note=note))
     return found

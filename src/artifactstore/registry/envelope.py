@@ -7,7 +7,6 @@ guessed afterwards.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,12 +17,10 @@ from uuid_utils.compat import uuid7
 
 from artifactstore.domain.errors import LogCorruptError
 from artifactstore.registry.events import Event, decode, encode
+from artifactstore.registry.payloads import text
 
 SALT_BYTES = 16
 _LEAF_PREFIX = b"\x00"  # RFC 6962, 2.1: tells leaves from inner nodes
-# The envelope has ASCII keys, strings and integers only. For those the standard library's encoder, which is several
-# times faster, writes what RFC 8785 asks for; the tests hold it against the rfc8785 library.
-_ENVELOPE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class RecordedEvent:
 
 def timestamp(moment: datetime) -> str:
     """UTC text with microseconds, always 27 characters, so that text order is time order."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def leaf(
@@ -65,18 +62,14 @@ def leaf(
     payload: bytes,
 ) -> bytes:
     """The 32 bytes that commit to an event and its place in this log."""
-    envelope = {
-        "actor": actor,
-        "commitment": sha256(salt + payload).hexdigest(),
-        "id": str(event_id),
-        "log": log_id,
-        "seq": seq,
-        "subject": subject,
-        "time": time,
-        "type": type_name,
-        "version": version,
-    }
-    return sha256(_LEAF_PREFIX + _ENVELOPE.encode(envelope).encode()).digest()
+    # Canonical JSON, written out: its keys are always these nine, in this order, and a line of them costs a tenth of
+    # an encoder. The tests hold it against the rfc8785 library.
+    envelope = (
+        f'{{"actor":{text(actor)},"commitment":"{sha256(salt + payload).hexdigest()}","id":"{event_id}",'
+        f'"log":{text(log_id)},"seq":{seq},"subject":{text(subject)},"time":{text(time)},"type":{text(type_name)},'
+        f'"version":{version}}}'
+    )
+    return sha256(_LEAF_PREFIX + envelope.encode()).digest()
 
 
 def record(log_id: str, seq: int, event: Event, *, actor: str, time: str) -> RecordedEvent:

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from uuid import UUID
-
-import rfc8785
 
 from artifactstore.domain.artifact import Artifact, ObjectRecord, ObjectState
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
@@ -30,6 +27,7 @@ from artifactstore.registry.events import (
     ObjectStored,
     RetrievalsRecorded,
 )
+from artifactstore.registry.payloads import dump
 
 
 @dataclass(slots=True)
@@ -311,7 +309,7 @@ def _created(rows: WorkingSet, recorded: RecordedEvent, event: ArtifactCreated) 
             event.blake3.value,
             metadata.kind,
             metadata.media_type,
-            rfc8785.dumps(metadata.labels).decode(),
+            dump(metadata.labels).decode(),
             metadata.provenance,
             metadata.retention,
             recorded.time,
@@ -350,7 +348,7 @@ def _retrieved(rows: WorkingSet, recorded: RecordedEvent, event: RetrievalsRecor
 def created_artifact(recorded: RecordedEvent, event: ArtifactCreated, identity: ObjectIdentity) -> Artifact:
     """The artifact that an event has just made."""
     return Artifact(
-        UUID(bytes=event.id.bytes),
+        event.id,
         event.namespace,
         event.name,
         event.number,

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar, Protocol
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, literal_column, select, update
 
 from artifactstore.domain.errors import ArtifactStoreError, OutcomeUnknownError, RegistryError, StorageFullError
 from artifactstore.registry.envelope import RecordedEvent, record, timestamp
@@ -29,14 +30,16 @@ from artifactstore.registry.events import Event
 from artifactstore.registry.folding import Keys, WorkingSet, apply
 from artifactstore.registry.reserve import Reserve
 from artifactstore.registry.schema import VIEWS_SEQ_KEY, events, meta
-from artifactstore.registry.sqlite import Writer, failure
+from artifactstore.registry.sqlite import Writer, driver, failure, prepared
 from artifactstore.registry.views import Views
 
 MAX_BATCH = 512
 
 _HEAD = select(func.coalesce(func.max(events.c.seq), 0))
-_INSERT = insert(events)
-_VIEWS_SEQ = update(meta).where(meta.c.key == VIEWS_SEQ_KEY).values(value=bindparam("seq"))
+_INSERT = prepared(insert(events), *events.c.keys())
+_VIEWS_SEQ = prepared(
+    update(meta).where(meta.c.key == literal_column(f"'{VIEWS_SEQ_KEY}'")).values(value=bindparam("seq")), "seq"
+)
 _ID_AT = select(events.c.id).where(events.c.seq == bindparam("seq"))
 
 type Clock = Callable[[], datetime]
@@ -139,7 +142,6 @@ class EventLog:
         if self._closed:
             future.set_exception(RegistryError("the event log is closed"))
             return future
-        future.add_done_callback(_retrieve)
         self._waiting.put_nowait(_Request(command, actor, future))
         return future
 
@@ -149,7 +151,7 @@ class EventLog:
         If the caller is cancelled while it waits, the events may still be recorded: whoever must know keeps the future
         of `submit`, or asks the views.
         """
-        return await asyncio.shield(self.submit(command, actor=actor))
+        return await self.submit(command, actor=actor)
 
     async def close(self) -> None:
         """Record what waits, then stop."""
@@ -233,8 +235,6 @@ class EventLog:
         except _CommitUnknownError as error:
             batch = self._settle(connection, error)
         self._head = batch.head
-        if self._reserve is not None and any(item.type == "object.purged" for item in batch.recorded):
-            self._reserve.fill()
         return batch.outcomes
 
     def _transact(self, connection: Connection, requests: Sequence[_Request]) -> _Batch:
@@ -245,15 +245,13 @@ class EventLog:
             keys = Keys()
             for request in requests:
                 keys.add(request.command.keys)
-            rows = self._views.load(connection, keys)
+            rows = self._views.load(driver(connection), keys)
             for request in requests:
                 batch.outcomes[request] = self._decide(rows, request, batch)
             if not batch.recorded:
                 transaction.rollback()
                 return batch
-            connection.execute(_INSERT, [_event_row(item) for item in batch.recorded])
-            self._views.store(connection, rows)
-            connection.execute(_VIEWS_SEQ, {"seq": str(batch.head)})
+            self._store(driver(connection), rows, batch)
         except BaseException:
             transaction.rollback()
             raise
@@ -262,6 +260,11 @@ class EventLog:
         except Exception as error:
             raise _CommitUnknownError(batch, error) from error
         return batch
+
+    def _store(self, connection: sqlite3.Connection, rows: WorkingSet, batch: _Batch) -> None:
+        connection.executemany(_INSERT, [_event_row(item) for item in batch.recorded])
+        self._views.store(connection, rows)
+        connection.execute(_VIEWS_SEQ, (str(batch.head),))
 
     def _decide(self, rows: WorkingSet, request: _Request, batch: _Batch) -> _Outcome:
         """Decide one request and fold its events. What it raises before the fold is its own affair."""
@@ -304,19 +307,20 @@ def _urgent(requests: Sequence[_Request]) -> list[_Request]:
     return [request for request in requests if request.command.frees_space]
 
 
-def _event_row(item: RecordedEvent) -> dict[str, Any]:
-    return {
-        "seq": item.seq,
-        "id": item.id.bytes,
-        "type": item.type,
-        "version": item.version,
-        "subject": item.subject,
-        "actor": item.actor,
-        "time": item.time,
-        "salt": item.salt,
-        "payload": item.payload,
-        "leaf": item.leaf,
-    }
+def _event_row(item: RecordedEvent) -> tuple[Any, ...]:
+    """In the order of the table's columns."""
+    return (
+        item.seq,
+        item.id.bytes,
+        item.type,
+        item.version,
+        item.subject,
+        item.actor,
+        item.time,
+        item.salt,
+        item.payload,
+        item.leaf,
+    )
 
 
 def _resolve(future: asyncio.Future[Appended[Any]], outcome: _Outcome) -> None:
@@ -324,11 +328,6 @@ def _resolve(future: asyncio.Future[Appended[Any]], outcome: _Outcome) -> None:
         return
     if isinstance(outcome, Exception):
         future.set_exception(outcome)
+        future.exception()  # retrieved: if its waiter is cancelled now it is nobody's, and asyncio need not report it
     else:
         future.set_result(outcome)
-
-
-def _retrieve(future: asyncio.Future[Any]) -> None:
-    """A failure whose waiter was cancelled is nobody's; asyncio need not report it."""
-    if not future.cancelled():
-        future.exception()

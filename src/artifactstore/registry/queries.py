@@ -1,4 +1,7 @@
-"""What the views and the log answer. Each function reads one page, or one row, on the connection it is given."""
+"""What the views and the log answer, a page at a time, on the connection that is given.
+
+One row by its key is a lookup (`registry.lookups`).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal, or_, select
 
 from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectRecord, ObjectState, Retrievals
-from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
+from artifactstore.domain.digest import Digest, ObjectIdentity
 from artifactstore.domain.errors import InvalidQueryError
 from artifactstore.registry.cursors import Scalar, decode_cursor, encode_cursor
 from artifactstore.registry.envelope import RecordedEvent
@@ -27,12 +30,13 @@ NAMESPACES = 64
 #: Rows of artifacts a statement: the driver fetches all of them, and each may have 64 KiB of provenance.
 _FETCH = 64
 
-_objects, _claims, _names = views.objects.c, views.object_namespaces.c, views.names.c
+_objects, _names = views.objects.c, views.names.c
 _artifacts, _retrievals = views.artifacts.c, views.retrievals.c
 _MAX_CODE_POINT = 0x10FFFF
 _SURROGATES = range(0xD800, 0xE000)  # code points that no text has
 
-_OBJECT = select(
+#: The columns of an ObjectRow.
+OBJECT = select(
     _objects.blake3,
     _objects.sha256,
     _objects.size_bytes,
@@ -43,7 +47,8 @@ _OBJECT = select(
     _objects.created_at,
     _objects.created_seq,
 )
-_ARTIFACT = select(views.artifacts, _objects.sha256, _objects.size_bytes, _names.tombstoned_through).select_from(
+#: The columns that `artifact_of` reads.
+ARTIFACT = select(views.artifacts, _objects.sha256, _objects.size_bytes, _names.tombstoned_through).select_from(
     views.artifacts.join(views.objects, _objects.blake3 == _artifacts.blake3).join(
         views.names, and_(_names.namespace == _artifacts.namespace, _names.name == _artifacts.name)
     )
@@ -77,45 +82,13 @@ class Page:
     next: str | None
 
 
-def object_of(connection: Connection, digest: Digest) -> ObjectRecord | None:
-    """An object in any state, by either digest."""
-    column = _objects.blake3 if digest.algorithm is Algorithm.BLAKE3 else _objects.sha256
-    row = connection.execute(_OBJECT.where(column == digest.value)).first()
-    return None if row is None else ObjectRow(*row).record()
-
-
-def claimed(connection: Connection, blake3: Digest, namespace: str) -> bool:
-    """Whether a bare upload to the namespace stored the object, since it was last deleted."""
-    statement = select(literal(1)).where(_claims.blake3 == blake3.value, _claims.namespace == namespace)
-    return connection.scalar(statement) is not None
-
-
 def deleting(connection: Connection, after: bytes, limit: int) -> list[ObjectRecord]:
     """A page of the objects whose bytes may remain, in the order of their BLAKE3 digests."""
-    statement = (
-        _OBJECT.where(_objects.state == ObjectState.DELETING.value, _objects.blake3 > after)
-        .order_by(_objects.blake3)
-        .limit(limit)
-    )
+    state = literal(
+        ObjectState.DELETING.value, literal_execute=True
+    )  # the index is of this state: no variable finds it
+    statement = OBJECT.where(_objects.state == state, _objects.blake3 > after).order_by(_objects.blake3).limit(limit)
     return [ObjectRow(*row).record() for row in connection.execute(statement)]
-
-
-def artifact(connection: Connection, artifact_id: UUID) -> Artifact | None:
-    """One artifact, deleted ones included."""
-    row = connection.execute(_ARTIFACT.where(_artifacts.id == artifact_id.bytes)).first()
-    return None if row is None else _artifact(row)
-
-
-def latest(connection: Connection, namespace: str, name: str) -> Artifact | None:
-    """The latest version of a name; None when it is tombstoned or was never there."""
-    statement = _ARTIFACT.where(
-        _names.namespace == namespace,
-        _names.name == name,
-        _names.latest_version > _names.tombstoned_through,
-        _artifacts.version == _names.latest_version,
-    )
-    row = connection.execute(statement).first()
-    return None if row is None else _artifact(row)
 
 
 def artifacts(connection: Connection, query: ArtifactQuery) -> Page:
@@ -138,7 +111,7 @@ def artifacts(connection: Connection, query: ArtifactQuery) -> Page:
 
 def _page(query: ArtifactQuery, rows: Sequence[Row[*tuple[Any, ...]]], end: tuple[str, str, int] | None) -> Page:
     following = None if end is None else encode_cursor(query.terms(), end)
-    return Page(tuple(_artifact(row) for row in rows), following)
+    return Page(tuple(artifact_of(row) for row in rows), following)
 
 
 def _key(row: Row[*tuple[Any, ...]]) -> tuple[str, str, int]:
@@ -202,7 +175,7 @@ def _search(
     if not query.include_deleted:
         conditions.append(_artifacts.version > _names.tombstoned_through)
     order = (_artifacts.namespace, _artifacts.name, _artifacts.version)
-    return _ARTIFACT.where(*conditions).order_by(*order)
+    return ARTIFACT.where(*conditions).order_by(*order)
 
 
 def _after(start: tuple[str, str, int], *, within: bool) -> ColumnElement[bool]:
@@ -291,17 +264,35 @@ def retrievals(
     return [Retrievals(Digest.blake3(row[0]), artifact_id, row[2], row[1], int(row[3]), int(row[4])) for row in rows]
 
 
-def _artifact(row: Row[*tuple[Any, ...]]) -> Artifact:
-    metadata = ArtifactMetadata(row.kind, row.media_type, json.loads(row.labels), row.provenance, row.retention)
+def artifact_of(row: Sequence[Any]) -> Artifact:
+    """What a row of ARTIFACT says."""
+    (
+        artifact_id,
+        namespace,
+        name,
+        version,
+        blake3,
+        kind,
+        media_type,
+        labels,
+        provenance,
+        retention,
+        created_at,
+        created_by,
+        revision,
+        sha256,
+        size_bytes,
+        tombstoned_through,
+    ) = row
     return Artifact(
-        UUID(bytes=row.id),
-        row.namespace,
-        row.name,
-        row.version,
-        ObjectIdentity(Digest.blake3(row.blake3), Digest.sha256(row.sha256), row.size_bytes),
-        metadata,
-        row.created_at,
-        row.created_by,
-        row.revision,
-        deleted=row.version <= row.tombstoned_through,
+        UUID(bytes=artifact_id),
+        namespace,
+        name,
+        version,
+        ObjectIdentity(Digest.blake3(blake3), Digest.sha256(sha256), size_bytes),
+        ArtifactMetadata(kind, media_type, json.loads(labels), provenance, retention),
+        created_at,
+        created_by,
+        revision,
+        deleted=version <= tombstoned_through,
     )

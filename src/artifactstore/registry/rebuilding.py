@@ -7,10 +7,10 @@ new ones, each with the `meta` row that is true of it.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, MetaData, delete, insert, inspect, text
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateIndex, CreateTable, DropIndex, DropTable
 
 from artifactstore.cancellation import uninterrupted
@@ -25,7 +25,7 @@ from artifactstore.registry.schema import (
     meta,
 )
 from artifactstore.registry.schema import views as live
-from artifactstore.registry.sqlite import Writer
+from artifactstore.registry.sqlite import Writer, driver
 from artifactstore.registry.views import Views
 
 #: Events per transaction: some ten milliseconds, which an append may have to wait.
@@ -68,10 +68,10 @@ class Shadow:
     def fold(self, target: Connection, recorded: Sequence[RecordedEvent]) -> None:
         """Fold them into the tables; the caller moves `seq` when that is committed. UnknownEventError."""
         try:
-            self._views.fold(target, recorded)
-        except IntegrityError as error:  # what the fold does not look for: an artifact's id that stands twice
+            self._views.fold(driver(target), recorded)
+        except sqlite3.IntegrityError as error:  # what the fold does not look for: an artifact's id that stands twice
             first, last = recorded[0].seq, recorded[-1].seq
-            raise LogCorruptError(f"one of the events {first} to {last} cannot follow: {error.orig}") from error
+            raise LogCorruptError(f"one of the events {first} to {last} cannot follow: {error}") from error
 
 
 async def rebuild(writer: Writer, log_id: str, progress: Progress | None = None) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,23 +13,32 @@ from typing import Self
 from uuid import UUID
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 from uuid_utils.compat import uuid7
 
 from artifactstore.cancellation import obtained, uninterrupted
 from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectRecord, Retrievals
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
 from artifactstore.domain.errors import ArtifactStoreError, LogCorruptError, ObjectNotFoundError, RegistryError
-from artifactstore.registry import commands, migration, queries, rebuilding
+from artifactstore.registry import commands, lookups, migration, queries, rebuilding
 from artifactstore.registry.commands import Condition
 from artifactstore.registry.envelope import RecordedEvent
 from artifactstore.registry.events import ObjectDamaged
 from artifactstore.registry.log import Clock, Command, EventLog, utc_now
+from artifactstore.registry.lookups import Lookups
 from artifactstore.registry.queries import ArtifactQuery, Page
 from artifactstore.registry.rebuilding import Progress
 from artifactstore.registry.reserve import DEFAULT_RESERVE_BYTES, Reserve
 from artifactstore.registry.schema import LOG_ID, VIEWS_VERSION, VIEWS_VERSION_KEY, views
-from artifactstore.registry.sqlite import Readers, Writer, failure, is_full, open_readers, open_writer, wal_precaution
+from artifactstore.registry.sqlite import (
+    DATABASE_ERRORS,
+    Readers,
+    Writer,
+    failure,
+    is_full,
+    open_readers,
+    open_writer,
+    wal_precaution,
+)
 from artifactstore.registry.verification import Difference, Verifier
 from artifactstore.registry.views import Views
 from artifactstore.storage.durability import sync_directory
@@ -51,8 +60,11 @@ class RegistryHealth:
 class Registry:
     """The event log and its views in one directory. Make one by `open`."""
 
-    def __init__(self, readers: Readers, log_id: str, writer: Writer | None, log: EventLog | None) -> None:
+    def __init__(
+        self, readers: Readers, point_lookups: Lookups, log_id: str, writer: Writer | None, log: EventLog | None
+    ) -> None:
         self._readers = readers
+        self._lookups = point_lookups
         self._log_id = log_id
         self._writer = writer  # None, and so the log: opened only for reading
         self._log = log
@@ -83,7 +95,7 @@ class Registry:
         kept = None if reserve is None else Reserve(reserve, reserve_bytes)
         try:
             writer = await obtained(asyncio.to_thread(_prepared_writer, file, kept, log), Writer.close)
-        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        except (*DATABASE_ERRORS, OSError) as error:
             raise failure(error) from error
         if (precaution := wal_precaution()) is not None:
             log.info("%s", precaution)
@@ -95,7 +107,7 @@ class Registry:
             head = await writer.run(queries.head)
         except BaseException as error:
             await uninterrupted(writer.close())
-            if isinstance(error, SQLAlchemyError):
+            if isinstance(error, DATABASE_ERRORS):
                 raise failure(error) from error
             raise
         appender = EventLog(writer, Views(views), log_id=log_id, head=head, reserve=kept, log=log, clock=clock)
@@ -108,9 +120,9 @@ class Registry:
             if writer is None:
                 await readers.run(migration.check_current)
                 await readers.run(_views_are_current)
-            return cls(readers, await readers.run(_log_id), writer, log)
+            return cls(readers, Lookups(file), await readers.run(_log_id), writer, log)
         except BaseException:
-            await uninterrupted(_close(readers, writer, log))
+            await uninterrupted(_close((readers,), writer, log))
             raise
 
     async def close(self) -> None:
@@ -121,7 +133,7 @@ class Registry:
 
     async def _close(self, writer: Writer | None, log: EventLog | None) -> None:
         async with self._rebuilding:
-            await _close(self._readers, writer, log)
+            await _close((self._readers, self._lookups), writer, log)
 
     @property
     def log_id(self) -> str:
@@ -227,19 +239,19 @@ class Registry:
 
     async def object(self, digest: Digest) -> ObjectRecord | None:
         """An object in any state, by either digest."""
-        return await self._readers.run(partial(queries.object_of, digest=digest))
+        return await self._lookups.ask(lookups.object_of(digest))
 
     async def object_claimed(self, blake3: Digest, namespace: str) -> bool:
         """Whether a bare upload to the namespace stored the object, since it was last deleted."""
-        return await self._readers.run(partial(queries.claimed, blake3=blake3, namespace=namespace))
+        return await self._lookups.ask(lookups.claimed(blake3, namespace))
 
     async def artifact(self, artifact_id: UUID) -> Artifact | None:
         """One artifact, deleted ones included."""
-        return await self._readers.run(partial(queries.artifact, artifact_id=artifact_id))
+        return await self._lookups.ask(lookups.artifact(artifact_id))
 
     async def latest(self, namespace: str, name: str) -> Artifact | None:
         """The latest version of a name; None when it is tombstoned or was never there."""
-        return await self._readers.run(partial(queries.latest, namespace=namespace, name=name))
+        return await self._lookups.ask(lookups.latest(namespace, name))
 
     async def artifacts(self, query: ArtifactQuery) -> Page:
         """A page of artifacts, in the order of namespace, name, version. InvalidQueryError."""
@@ -300,28 +312,26 @@ class Registry:
                 raise RegistryError("the registry is open only for reading, or is closed")
             try:
                 return await rebuilding.rebuild(self._writer, self._log_id, progress)
-            except SQLAlchemyError as error:
+            except DATABASE_ERRORS as error:
                 raise failure(error) from error
 
     async def verify_views(self, progress: Progress | None = None) -> Difference | None:
         """Check the log, and compare the views with what it folds into; the first difference. Changes nothing."""
         try:
             return await Verifier(self._readers, self._log_id, progress).run()
-        except SQLAlchemyError as error:
+        except DATABASE_ERRORS as error:
             raise failure(error) from error
 
 
-async def _close(readers: Readers, writer: Writer | None, log: EventLog | None) -> None:
-    """Each, whatever becomes of the others."""
-    try:
+async def _close(readers: Sequence[Readers | Lookups], writer: Writer | None, log: EventLog | None) -> None:
+    """Each, whatever becomes of the others; the writer last, since it checkpoints."""
+    async with AsyncExitStack() as stack:
+        if writer is not None:
+            stack.push_async_callback(writer.close)
+        for reader in readers:
+            stack.push_async_callback(reader.close)
         if log is not None:
-            await log.close()
-    finally:
-        try:
-            await readers.close()
-        finally:
-            if writer is not None:
-                await writer.close()  # last, since it checkpoints
+            stack.push_async_callback(log.close)
 
 
 def _prepared_writer(file: Path, reserve: Reserve | None, log: logging.Logger) -> Writer:

@@ -117,8 +117,10 @@ class ViewTables:
         )
         objects, artifacts, retrievals = self.objects.c, self.artifacts.c, self.retrievals.c
         self.sha256_index = Index(f"{prefix}objects_sha256", objects.sha256, unique=True)
+        deleting = objects.state == "deleting"  # few rows at any time: a start need not look at the others
         self.indexes = (
             self.sha256_index,
+            Index(f"{prefix}objects_deleting", objects.blake3, sqlite_where=deleting, postgresql_where=deleting),
             Index(f"{prefix}artifacts_blake3", artifacts.blake3),
             Index(f"{prefix}retrievals_artifact", retrievals.artifact_id, retrievals.minute, retrievals.actor),
             Index(f"{prefix}retrievals_blake3", retrievals.blake3, retrievals.minute, retrievals.actor),

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy import URL, ClauseElement, Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -25,11 +26,35 @@ from artifactstore.domain.errors import ArtifactStoreError, RegistryError, Stora
 
 _BUSY_SECONDS = 10.0  # a reader's first look after a crash, or a backup, may hold the lock for a moment
 _JOURNAL_BYTES = 64 * 2**20  # what the WAL is cut back to after a checkpoint
+#: Of the writer's WAL before a checkpoint, and of its cache: 16 MiB each. Uploads change leaves of five trees at
+#: random, a full batch some 2,500 of them, and what does not fit the cache is written twice (ADR-0020).
+_PAGES = 4000
+_PAGE_KIB = 4
 _READERS = 4
 #: The last branch releases that have the bug's fix, besides everything from _FIXED on.
 _FIXED = (3, 51, 3)
 _BACKPORTS = ((3, 44, 6), (3, 50, 7))
 _PRIMARY_CODE = 0xFF  # the low byte of an extended result code
+_DIALECT = dialect(paramstyle="qmark")
+
+#: What a statement raises: SQLAlchemy wraps the driver's errors, a prepared statement's come as they are.
+DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error)
+
+
+def prepared(statement: ClauseElement, *variables: str) -> str:
+    """A statement's text for the driver, its variables in this order. LookupError if they are not."""
+    compiled = statement.compile(dialect=_DIALECT)
+    found = tuple(getattr(compiled, "positiontup", None) or ())
+    if found != variables:
+        raise LookupError(f"the variables of a statement are {found}, not {variables}")
+    return str(compiled)
+
+
+def driver(connection: Connection) -> sqlite3.Connection:
+    """The driver's connection, for prepared statements within a transaction that SQLAlchemy began."""
+    found = connection.connection.driver_connection
+    assert isinstance(found, sqlite3.Connection)  # noqa: S101 - this module made it
+    return found
 
 
 class _Connection(sqlite3.Connection):
@@ -51,7 +76,14 @@ class _Connection(sqlite3.Connection):
 class _WriterConnection(_Connection):
     """Commits are durable when they return: WAL with synchronous=FULL."""
 
-    pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=OFF", f"journal_size_limit={_JOURNAL_BYTES}")
+    pragmas = (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=OFF",
+        f"journal_size_limit={_JOURNAL_BYTES}",
+        f"wal_autocheckpoint={_PAGES}",
+        f"cache_size=-{_PAGES * _PAGE_KIB}",
+    )
 
 
 class _ReaderConnection(_Connection):
@@ -158,10 +190,7 @@ def scratch_engine() -> Engine:
 
 def open_readers(file: Path) -> Readers:
     """Readers of a database file; one that is not there is an error and is not made."""
-    # mode=rw, not ro: a reader must be able to make the shared index beside the WAL; query_only forbids the rest
-    address = URL.create(
-        "sqlite+aiosqlite", database=f"file:{quote(str(file.absolute()))}", query={"mode": "rw", "uri": "true"}
-    )
+    address = URL.create("sqlite+aiosqlite", database=_name(file), query={"mode": "rw", "uri": "true"})
     engine = create_async_engine(
         address,
         connect_args={"factory": _ReaderConnection, "timeout": _BUSY_SECONDS},
@@ -170,6 +199,16 @@ def open_readers(file: Path) -> Readers:
     )
     event.listen(engine.sync_engine, "begin", lambda begun: begun.exec_driver_sql("BEGIN"))
     return Readers(engine)
+
+
+def open_reader(file: Path) -> sqlite3.Connection:
+    """One connection that only reads, for a thread of its own. Blocking."""
+    return sqlite3.connect(f"{_name(file)}?mode=rw", uri=True, timeout=_BUSY_SECONDS, factory=_ReaderConnection)
+
+
+def _name(file: Path) -> str:
+    # with mode=rw, not ro: a reader must be able to make the shared index beside the WAL; query_only forbids the rest
+    return f"file:{quote(str(file.absolute()))}"
 
 
 def failure(error: Exception) -> ArtifactStoreError:

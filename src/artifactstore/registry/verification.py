@@ -23,6 +23,8 @@ from artifactstore.registry.schema import views as live
 from artifactstore.registry.sqlite import Readers, scratch_engine
 
 PAGE = 1000
+#: Rows of artifacts a page, each of which may have 64 KiB of provenance: both sides hold a page in memory.
+WIDE_PAGE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +100,16 @@ class Verifier:
                 self._progress(shadow.seq, until)
 
     async def _compare(self, old: Table, new: Table) -> Difference | None:
+        size = min(PAGE, WIDE_PAGE) if old is live.artifacts else PAGE
         after: tuple[Any, ...] | None = None
         end = await self._end(old, new)
         while True:
-            page = await self._readers.run(partial(_live_page, table=old, after=after))
+            page = await self._readers.run(partial(_live_page, table=old, after=after, limit=size))
             if page.seq != page.head:
                 return Difference("meta", "views_seq", "value", page.seq, page.head)
             await self._advance(page.seq)
-            last = _key(old, page.rows[-1]) if len(page.rows) == PAGE else None
-            expected = await self._on_scratch(partial(_rows, table=new, after=after, last=last, limit=PAGE + 1))
+            last = _key(old, page.rows[-1]) if len(page.rows) == size else None
+            expected = await self._on_scratch(partial(_rows, table=new, after=after, last=last, limit=size + 1))
             difference = _first_difference(old, page.rows, expected)
             if difference is not None or last is None or end is None or last >= end:
                 return difference
@@ -121,8 +124,8 @@ class Verifier:
         return max((key for key in ends if key is not None), default=None)
 
 
-def _live_page(connection: Connection, table: Table, after: tuple[Any, ...] | None) -> _LivePage:
-    return _LivePage(views_seq(connection), queries.head(connection), _rows(connection, table, after, None, PAGE))
+def _live_page(connection: Connection, table: Table, after: tuple[Any, ...] | None, limit: int) -> _LivePage:
+    return _LivePage(views_seq(connection), queries.head(connection), _rows(connection, table, after, None, limit))
 
 
 def _rows(

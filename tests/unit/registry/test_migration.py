@@ -31,7 +31,7 @@ from artifactstore.registry.registry import Registry
 from artifactstore.registry.schema import metadata
 from artifactstore.registry.sqlite import writer_engine
 from tests.conftest import settings_for
-from tests.unit.registry.conftest import dump, execute, fill, identity, open_registry, put_object
+from tests.unit.registry.conftest import VIEW_TABLES, dump, execute, fill, identity, open_registry, put_object
 
 PROJECT = Path(__file__).parents[3]
 
@@ -123,6 +123,20 @@ async def test_an_older_database_with_events_is_upgraded_and_folded(directory: P
     assert dump(database, ("events",)) == log
 
 
+async def test_the_views_of_the_version_before_are_kept(directory: Path, database: Path) -> None:
+    registry = await open_registry(directory)
+    await fill(registry)
+    deleting = await registry.deleting()
+    await registry.close()
+    run_alembic(database, command.downgrade, "0002_views")
+    views = dump(database, (*VIEW_TABLES, "meta"))
+    upgraded = await Registry.open(directory, reserve=None)
+    assert await upgraded.deleting() == deleting != []
+    await upgraded.close()
+    assert dump(database, (*VIEW_TABLES, "meta")) == views
+    assert differences(database) == []
+
+
 async def test_down_to_nothing_and_up_again(directory: Path, database: Path) -> None:
     directory.mkdir()
     run_alembic(database, command.upgrade, "head")
@@ -152,7 +166,7 @@ async def test_an_upgrade_that_fails_changes_nothing(directory: Path, database: 
 async def test_a_database_of_later_code_is_left_alone(directory: Path, database: Path, read_only: bool) -> None:
     await (await open_registry(directory)).close()
     execute(database, "UPDATE alembic_version SET version_num = '0099_later'")
-    with pytest.raises(SchemaTooNewError, match=r"0099_later.*later than this version's 0002_views"):
+    with pytest.raises(SchemaTooNewError, match=r"0099_later.*later than this version's 0003_deleting"):
         await Registry.open(directory, reserve=None, read_only=read_only)
     assert revision_of(database) == "0099_later"
 

@@ -266,12 +266,7 @@ LOOKUPS: dict[str, Callable[[Connection], object]] = {
     "prefix": lambda c: queries.artifacts(c, ArtifactQuery(name_prefix="a")),
     "prefix, on": lambda c: queries.artifacts(c, with_cursor(ArtifactQuery(name_prefix="a", include_deleted=True))),
     "both": lambda c: queries.artifacts(c, ArtifactQuery(namespace="a", name_prefix="a")),
-    "blake3": lambda c: queries.object_of(c, identity(1).blake3),
-    "sha256": lambda c: queries.object_of(c, identity(1).sha256),
-    "claimed": lambda c: queries.claimed(c, identity(1).blake3, "default"),
     "deleting": lambda c: queries.deleting(c, b"", 10),
-    "artifact": lambda c: queries.artifact(c, UUID(int=1)),
-    "latest": lambda c: queries.latest(c, "a", "a"),
     "events": lambda c: queries.events(c, 5, 10),
     "head": queries.head,
     "retrievals of an artifact": lambda c: queries.retrievals(

@@ -72,7 +72,8 @@ def wal(file: Path) -> Path:
 async def test_commits_of_the_writer_are_durable(writer: Writer) -> None:
     assert await writer.run(lambda connection: pragma(connection, "journal_mode")) == "wal"
     assert await writer.run(lambda connection: pragma(connection, "synchronous")) == 2  # FULL
-    assert await writer.run(lambda connection: pragma(connection, "wal_autocheckpoint")) > 0
+    assert await writer.run(lambda connection: pragma(connection, "wal_autocheckpoint")) == 4000
+    assert await writer.run(lambda connection: pragma(connection, "cache_size")) == -16000  # KiB
     assert await writer.run(lambda connection: pragma(connection, "journal_size_limit")) == 64 * 2**20
 
 

@@ -166,7 +166,7 @@ async def test_views_that_change_meanwhile_are_no_difference(filled: Registry, m
             await put_object(filled, 100 + appended, mended=True)
 
     writing = asyncio.create_task(append())
-    assert await filled.verify_views() is None
+    while appended <= 3:  # a disk that takes its time over a commit can let a verification overtake them
+        assert await filled.verify_views() is None
     ended.set()
     await writing
-    assert appended > 3
