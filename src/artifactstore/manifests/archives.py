@@ -25,6 +25,8 @@ from artifactstore.hashing import DualDigest, DualHasher
 #: Gives a member's bytes, in pieces of any size, and is closed when they were taken.
 type Opener = Callable[[PackageMember], AbstractAsyncContextManager[AsyncIterable[bytes]]]
 
+#: 1980-01-01 in UTC, the first time that zip knows: what was unpacked can be packed as either.
+_TIME = 315_532_800
 _THREAD_BYTES = 65536  # a shorter piece is digested before a thread would have begun
 
 
@@ -58,7 +60,7 @@ class Writer(Protocol):
 
 
 class TarFormat:
-    """A tar archive of regular files in POSIX's pax form; no times, owners or directories."""
+    """A tar archive of regular files in POSIX's pax form; no directories, one time, and owner 0."""
 
     def __init__(self) -> None:
         self._size = self._padding = 0
@@ -66,7 +68,7 @@ class TarFormat:
     def before(self, path: str, size_bytes: int) -> bytes:
         """A header of 512 bytes, and a pax header before it if the path or the size needs one."""
         info = tarfile.TarInfo(path)
-        info.size = size_bytes
+        info.size, info.mtime = size_bytes, _TIME
         header = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
         self._padding = -size_bytes % tarfile.BLOCKSIZE
         self._size += len(header) + size_bytes + self._padding
