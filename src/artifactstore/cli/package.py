@@ -27,6 +27,7 @@ def verify(file: Path, as_json: bool) -> None:
     printed, with the one that you know the package by.
     """
     from artifactstore.domain.documents import identity_document
+    from artifactstore.manifests.containers import printable
     from artifactstore.manifests.verification import verify_export
 
     with bar(None if file.is_dir() else file.stat().st_size, "checked", quiet=as_json) as shown:
@@ -44,7 +45,7 @@ def verify(file: Path, as_json: bool) -> None:
     }
     lines = [str(finding) for finding in report.findings]
     if not lines and contents is not None and identity is not None:
-        what = f"{contents.namespace}/{contents.name}, {len(contents.members)} members"
+        what = f"{printable(f'{contents.namespace}/{contents.name}')}, {len(contents.members)} members"
         lines.append(f"ok {identity.sha256} {identity.blake3} {what}")
     with naming("standard output"):
         click.echo(json.dumps(document) if as_json else "\n".join(lines))

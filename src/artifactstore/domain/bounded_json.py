@@ -20,6 +20,8 @@ MAX_DEPTH = 64
 
 # A string of JSON, whole or cut off, or one bracket; the string gives nothing back, so that a scan is linear
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{\]}]', re.DOTALL)
+# An escape that is half of a pair; the other half may stand beside it, or the backslash be one that is escaped
+_HALF_OF_A_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,7 @@ class Node:
         """A string of at most so many bytes of UTF-8, not empty."""
         if not isinstance(self.value, str):
             raise self.fault("this must be a string")
-        try:
-            size = len(self.value.encode())
-        except UnicodeEncodeError:
-            raise self.fault("this is half of a surrogate pair, and not UTF-8") from None
-        if not 0 < size <= most_bytes:
+        if not 0 < len(self.value.encode()) <= most_bytes:
             raise self.fault(f"this must have 1 to {most_bytes} bytes")
         return self.value
 
@@ -88,7 +86,7 @@ class Node:
             raise self.fault(error.detail) from None
 
     def _child(self, value: object, name: str) -> Node:
-        shown = name[:64].encode(errors="replace").decode()  # a stranger's: it may be long, or no text at all
+        shown = name[:64]  # a stranger's: it may be long
         return Node(value, f"{self.path}.{shown}" if self.path else shown, self.error)
 
 
@@ -109,6 +107,8 @@ def read(data: bytes, error: type[InvalidInputError], *, most_bytes: int, what: 
         raise root.fault(f"{what} is not JSON at character {fault.pos}: {fault.msg}") from None
     except ValueError as fault:  # one of ours, or int(), which refuses what has too many digits
         raise root.fault(f"{what} is not JSON as it is taken here: {fault}") from None
+    if _HALF_OF_A_PAIR.search(text) and not _is_unicode(value):
+        raise root.fault(f"{what} has half of a surrogate pair, which is no text")
     return Node(value, path, error)
 
 
@@ -131,6 +131,14 @@ def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
             raise ValueError(f"the member {name[:64]!a} stands twice")
         members[name] = value
     return members
+
+
+def _is_unicode(value: object) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _finite(text: str) -> float:

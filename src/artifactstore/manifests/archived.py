@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import stat
 import tarfile
 import zipfile
@@ -18,8 +17,10 @@ from artifactstore.manifests.containers import MAX_ENTRIES, READ_BYTES, Containe
 
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
-#: A pax header or a long name; tarfile reads one at once.
+#: What is read at once: by tarfile a pax header or a long name, by zipfile the whole directory; more than 10,000
+#: members need.
 _MAX_TAR_HEADER_BYTES = 2**20
+_MAX_ZIP_DIRECTORY_BYTES = 2**24
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
 
 
@@ -30,7 +31,7 @@ class ZipContainer(Container):
         super().__init__(progress)
         self._entries: dict[str, zipfile.ZipInfo] = {}
         try:
-            self._archive = zipfile.ZipFile(file)
+            self._archive = zipfile.ZipFile(_BoundedReads(file, _MAX_ZIP_DIRECTORY_BYTES))
         except _ZIP_ERRORS as error:
             raise InvalidPackageError(f"{path} is not a zip archive that can be read: {error}") from None
         entries = self._archive.infolist()
@@ -119,7 +120,9 @@ class TarContainer(Container):
         self._file = file
         self._offsets: dict[str, int] = {}
         try:
-            with tarfile.open(fileobj=_BoundedReads(file), mode="r:", encoding="utf-8") as archive:  # type: ignore[call-overload]  # tarfile asks for no more than these methods
+            with tarfile.open(
+                fileobj=_BoundedReads(file, _MAX_TAR_HEADER_BYTES), mode="r:", encoding="utf-8"
+            ) as archive:  # type: ignore[call-overload]  # as above
                 self._take(path, archive)
                 end = archive.offset
         except (tarfile.TarError, OSError, ValueError) as error:
@@ -170,19 +173,15 @@ class TarContainer(Container):
 
 
 class _BoundedReads:
-    """A file that refuses long reads: tarfile takes a header into memory, however long it says that it is."""
+    """A file that refuses long reads: both libraries take what a header says is so long into memory, all at once."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, most_bytes: int) -> None:
         self._file = file
+        self._most_bytes = most_bytes
         self.name = ""
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
-    def read(self, size: int) -> bytes:
-        if size > _MAX_TAR_HEADER_BYTES:
-            raise tarfile.ReadError(f"a header has more than {_MAX_TAR_HEADER_BYTES} bytes")
-        return self._file.read(size)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
+    def read(self, size: int = -1) -> bytes:
+        if size > self._most_bytes:
+            raise OSError(f"a header or a directory has more than {self._most_bytes} bytes")
+        return self._file.read(self._most_bytes if size < 0 else size)

@@ -36,7 +36,12 @@ class Finding:
     problem: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.problem}" if self.path else self.problem
+        return printable(f"{self.path}: {self.problem}" if self.path else self.problem)
+
+
+def printable(text: str) -> str:
+    """A stranger's text on one line: what would move a terminal's cursor, or turn the line around, is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +187,14 @@ def open_container(path: Path, progress: Callable[[int], object] = lambda size: 
     """
     from artifactstore.manifests.archived import TarContainer, ZipContainer
 
-    if path.is_dir():
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
         with DirectoryContainer(path, progress) as container:
             yield container
         return
+    if not stat.S_ISREG(mode):  # a pipe would be waited for
+        raise InvalidPackageError(f"{path} is neither a file nor a directory")
     with path.open("rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise InvalidPackageError(f"{path} is neither a file nor a directory")
         opened = ZipContainer if file.read(4) == b"PK\3\4" else TarContainer
         file.seek(0)
         with opened(path, file, progress) as container:

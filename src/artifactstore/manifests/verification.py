@@ -55,6 +55,7 @@ def verify_export(path: Path, progress: Callable[[int], object] = lambda size: N
 def _form(path: Path, container: Container) -> tuple[Callable[[Container, str, Report], None], str, str]:
     found = [(_check_bag, "bagit", base) for base in bags.find_base(container, bags.DECLARATION)]
     found += [(_check_layout, "oci", base) for base in bags.find_base(container, layouts.LAYOUT_FILE)]
+    found = [item for item in found if item[2] == ""] or found  # a member of a bag may have the name of such a file
     if len(found) > 1:
         raise InvalidPackageError(f"{path} holds more than one bag or image layout")
     if not found:

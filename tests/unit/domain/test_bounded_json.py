@@ -55,6 +55,8 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
         (b"[" + b"9" * 5000 + b"]", "not JSON as it is taken here"),
         (b"[1] 2", "not JSON at character 4"),
         (b'"\xff"', "not UTF-8 at byte 1"),
+        (b'["\\ud800"]', "half of a surrogate pair"),
+        (b'{"a": {"\\uDFFF\\uD800": 1}}', "half of a surrogate pair"),
         (b"[" * 65 + b"]" * 65, "at most 64 levels deep"),
         (b" " * 10_001, "at most 10000 bytes"),
     ],
@@ -80,8 +82,12 @@ def test_a_fault_has_its_place() -> None:
     assert caught.value.field == "subject[1].digest.sha256"
 
 
-def test_a_strangers_name_in_a_place_is_text_and_short() -> None:
-    root = read(b'{"\\ud800' + b"x" * 5000 + b'": 1}')
+def test_pairs_are_text() -> None:
+    assert read(rb'"\ud83d\ude00 \\ud800"').value == "\U0001f600 \\ud800"
+
+
+def test_a_strangers_name_in_a_place_is_short() -> None:
+    root = read(b'{"' + b"x" * 5000 + b'": 1}')
     with pytest.raises(InvalidStatementError) as caught:
         root.members(optional=())
     assert caught.value.field is not None
@@ -111,7 +117,7 @@ def test_items_are_those_of_an_array_of_a_size(value: object) -> None:
         node(value).items(least=1, most=2)
 
 
-@pytest.mark.parametrize("value", [1, "", "x" * 9, "\ud800", None])
+@pytest.mark.parametrize("value", [1, "", "x" * 9, "é" * 5, None])
 def test_bad_texts(value: object) -> None:
     with pytest.raises(InvalidStatementError):
         node(value).text(most_bytes=8)

@@ -162,7 +162,7 @@ def test_any_change_is_read_or_refused(data: st.DataObject) -> None:
         if not isinstance(inner, dict | list) or not inner or data.draw(st.booleans()):
             break
         place = inner
-    place[key] = data.draw(st.sampled_from([None, 7, "", "x", [], {}, True, 1.5, [{}], {"a": 1}, "\ud800"]))
+    place[key] = data.draw(st.sampled_from([None, 7, "", "x", [], {}, True, 1.5, [{}], {"a": 1}]))
     try:
         parse(document)
     except InvalidStatementError as error:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import struct
 import tarfile
 import warnings
 import zipfile
@@ -23,6 +24,7 @@ from hypothesis import strategies as st
 from artifactstore.domain.errors import InvalidPackageError
 from artifactstore.domain.manifest import Manifest
 from artifactstore.manifests import archived
+from artifactstore.manifests.containers import open_container
 from artifactstore.manifests.exports import ExportFormat
 from artifactstore.manifests.identity import identity_of
 from artifactstore.manifests.verification import Report, verify_export
@@ -367,8 +369,46 @@ def test_a_header_of_any_length_is_not_taken_into_memory(tmp_path: Path) -> None
     with path.open("wb") as file:
         file.write(info.tobuf())
         file.truncate(2**32 + 4096)
-    with pytest.raises(InvalidPackageError, match="a header has more than"):
+    with pytest.raises(InvalidPackageError, match="a header or a directory has more than"):
         verify_export(path)
+
+
+def test_a_directory_of_any_length_is_not_taken_into_memory(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    size = 2**30
+    with path.open("wb") as file:
+        file.write(b"PK\3\4")
+        file.truncate(size)
+        file.seek(size)
+        file.write(struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 9, 9, size - 4, 4, 0))
+    with pytest.raises(InvalidPackageError, match="a header or a directory has more than"):
+        verify_export(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidPackageError, match="neither a file nor a directory"):
+        verify_export(tmp_path / "pipe")
+
+
+def test_a_path_cannot_speak_to_a_terminal(bag: Path) -> None:
+    (bag / "data/\x1b[2J\n\u202eok").write_bytes(b"")
+    assert findings(bag)[1] == r"data/\x1b[2J\n\u202eok: is not listed in manifest-sha256.txt"
+
+
+@pytest.mark.parametrize("form", ExportFormat)
+async def test_a_member_may_be_named_as_the_files_of_a_bag_or_layout_are(form: ExportFormat, tmp_path: Path) -> None:
+    files = dict.fromkeys(("bagit.txt", "oci-layout", "index.json", "package.intoto.json", "manifest-sha256.txt"), b"")
+    files["data/bagit.txt"] = b"x"
+    (tmp_path / "package").write_bytes(await exported(files, form))
+    assert findings(tmp_path / "package") == []
+    if form is not ExportFormat.OCI:
+        with open_container(tmp_path / "package") as container:
+            for path in container.sizes:
+                file = tmp_path / "unpacked" / path.partition("/")[2]
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(container.read(path, 10_000))
+        assert findings(tmp_path / "unpacked") == []
 
 
 def zip_with(path: Path, bag: Path, *entries: tuple[zipfile.ZipInfo | str, bytes]) -> Path:
