@@ -437,7 +437,7 @@ def violations(source: str, file: Path) -> list[Import]:
 
 def test_the_control_plane_knows_no_backend_and_no_data_plane_but_the_ports() -> None:
     files = control_plane()
-    assert {"api", "registry", "audit"} <= {file.parent.name for file in files}
+    assert {"api", "registry", "audit", "manifests"} <= {file.parent.name for file in files}
     assert SOURCES / "store.py" in files
     found = {str(file): violations(file.read_text(), file) for file in files}
     assert {file: items for file, items in found.items() if items} == {}

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 import rfc8785
-from click import Command
+from click import Command, Group
 
 import artifactstore
 from artifactstore.api import problems
 from artifactstore.api.http import create_app
 from artifactstore.cli import commands
 from artifactstore.domain.errors import ArtifactStoreError
+from artifactstore.domain.manifest import Manifest
 from artifactstore.registry.envelope import SALT_BYTES
 from artifactstore.registry.events import EVENT_TYPES, decode, encode
 from artifactstore.registry.migration import REVISIONS
@@ -129,6 +130,9 @@ ARTIFACTSTORE_LINES = [item for item in command_lines() if re.match(r"(\S*/)?art
 def test_every_command_exists(name: str, line: str) -> None:
     _, verb, *arguments = shlex.split(line)
     command = commands.commands.get(verb)
+    if isinstance(command, Group) and arguments:
+        verb, *arguments = arguments
+        command = command.commands.get(verb)
     assert isinstance(command, Command), name
     known = {option for parameter in command.params for option in parameter.opts}
     assert {argument for argument in arguments if argument.startswith("-")} <= known, name
@@ -289,6 +293,24 @@ def test_every_address_is_documented(store: Store) -> None:
                     methods.clear()
             assert not methods, row[0]
     assert documented == served
+
+
+# --- the package format -------------------------------------------------------------------------------------------
+
+
+def test_the_example_of_a_manifest_is_one_and_its_members_are_described() -> None:
+    text = section(DOCUMENTS["docs/package-format.md"], "## The manifest")
+    ((language, example),) = FENCE.findall(text)
+    assert language == "json"
+    document = json.loads(example.replace("<64 hex>", "ab" * 32))
+    assert Manifest.parse(rfc8785.dumps(document)).contents.members[0].name == "logs/run.log"
+    described = {name.rpartition(".")[2].removesuffix("[]") for name in first_column(text, "member")}
+    inner = [document["subject"][0], document["predicate"], *document["predicate"].values()]
+    members = {name for part in inner if isinstance(part, dict) for name in part} - set(document["predicate"]["sizes"])
+    members |= set(document)
+    assert described <= members
+    told = {"predicate", "_type", "package", "completeness"}  # as a whole, or in the names of their members
+    assert members - described - told <= {"name", "uri", "version"}  # of a producer, in its row
 
 
 # --- the log's format ---------------------------------------------------------------------------------------------

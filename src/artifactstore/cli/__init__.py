@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 import artifactstore
-from artifactstore.cli import bench, maintenance, records, serving, transfer
+from artifactstore.cli import bench, maintenance, package, records, serving, transfer
 from artifactstore.domain.errors import ArtifactStoreError
 
 
@@ -43,6 +43,7 @@ for command in (
     records.rm,
     records.events,
     maintenance.rebuild,
+    package.package,
     bench.bench,
 ):
     commands.add_command(command)

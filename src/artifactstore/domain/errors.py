@@ -5,7 +5,9 @@
     |   |-- InvalidDigestError
     |   |-- InvalidNameError
     |   |-- InvalidMetadataError
-    |   `-- InvalidQueryError
+    |   |-- InvalidQueryError
+    |   |-- InvalidPackageError
+    |   `-- InvalidStatementError
     |-- NotFoundError
     |   |-- ObjectNotFoundError
     |   `-- ArtifactNotFoundError
@@ -80,6 +82,18 @@ class InvalidQueryError(InvalidInputError):
     """A search parameter, page size or cursor that cannot be used."""
 
     code = "invalid-query"
+
+
+class InvalidPackageError(InvalidInputError):
+    """A package, or its manifest, outside the rules of `domain.package` and `domain.manifest`."""
+
+    code = "invalid-package"
+
+
+class InvalidStatementError(InvalidInputError):
+    """Not an in-toto Statement v1, its SLSA v1 provenance, or a DSSE envelope of one."""
+
+    code = "invalid-statement"
 
 
 class NotFoundError(ArtifactStoreError):

@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
+from artifactstore.domain.bounded_json import MAX_DEPTH, depth
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import InvalidDigestError, InvalidMetadataError, InvalidNameError
 
@@ -24,8 +25,6 @@ MAX_LABELS = 64
 MAX_LABEL_VALUE_BYTES = 256
 MAX_MEDIA_TYPE_CHARACTERS = 255
 MAX_PROVENANCE_BYTES = 65536
-#: Objects and arrays within each other; our own limit, since that of a JSON library changes with its version.
-MAX_PROVENANCE_DEPTH = 64
 
 _NAMESPACE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 _WORD = re.compile(r"[a-z0-9][a-z0-9._/-]{0,63}\Z")
@@ -34,9 +33,6 @@ _LABEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}\Z")
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a grammar's token, no secret
 _QUOTED = r'"(?:[\t \x21\x23-\x5b\x5d-\x7e]|\\[\t \x21-\x7e])*"'
 _MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}(?:[ \t]*;[ \t]*{_TOKEN}=(?:{_TOKEN}|{_QUOTED}))*\Z")
-
-# A string of JSON, whole or cut off, or one bracket; the string gives nothing back, so that a scan is linear
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{\]}]', re.DOTALL)
 
 
 def actor_name(text: str) -> str:
@@ -155,8 +151,8 @@ def check_provenance(text: str) -> str:
             return str(Digest.parse(text.strip(), field="provenance"))
         except InvalidDigestError:
             raise InvalidMetadataError("provenance is a JSON object or a digest", field="provenance") from None
-    if _depth(text) > MAX_PROVENANCE_DEPTH:
-        raise InvalidMetadataError(f"provenance is at most {MAX_PROVENANCE_DEPTH} levels deep", field="provenance")
+    if depth(text) > MAX_DEPTH:
+        raise InvalidMetadataError(f"provenance is at most {MAX_DEPTH} levels deep", field="provenance")
     try:
         text.encode()
         json.loads(text, parse_constant=_refuse_constant, parse_int=str)  # int() refuses what has too many digits
@@ -171,24 +167,12 @@ def parse_provenance(text: str) -> Any:
     A number that no double holds is shown as its text: most readers of JSON know no infinity. So is the whole, when it
     is not what `check_provenance` takes: a record that is stored can always be shown.
     """
-    if not text.lstrip().startswith("{") or _depth(text) > MAX_PROVENANCE_DEPTH:
+    if not text.lstrip().startswith("{") or depth(text) > MAX_DEPTH:
         return text
     try:
         return json.loads(text, parse_constant=_refuse_constant, parse_float=_float, parse_int=_int)
     except ValueError:
         return text
-
-
-def _depth(text: str) -> int:
-    """How deep the brackets outside of strings are nested; no recursion, and no more than a count if it is no JSON."""
-    depth = deepest = 0
-    for match in _STRING_OR_BRACKET.finditer(text):
-        if match[0] in ("{", "["):
-            depth += 1
-            deepest = max(deepest, depth)
-        elif match[0] in ("}", "]"):
-            depth -= 1
-    return deepest
 
 
 def _float(text: str) -> float | str:
