@@ -65,7 +65,7 @@ class InvalidDigestError(InvalidInputError):
 
 
 class InvalidNameError(InvalidInputError):
-    """A namespace or an artifact name outside the rules of `domain.names`."""
+    """A namespace or an artifact name outside the rules."""
 
     code = "invalid-name"
 

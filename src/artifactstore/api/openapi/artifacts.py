@@ -8,6 +8,7 @@ from artifactstore.api.openapi.common import (
     CURSOR,
     IDENTITY,
     IDENTITY_EXAMPLE,
+    PREFIX,
     TIME,
     TIME_EXAMPLE,
     UUID_EXAMPLE,
@@ -50,7 +51,7 @@ PATHS: Json = {
                 query(
                     "name_prefix",
                     "Names that begin so.",
-                    {"type": "string", "maxLength": names.MAX_NAME_BYTES},
+                    {"type": "string", "pattern": PREFIX, "maxLength": names.MAX_NAME_BYTES},
                     example="reports/",
                 ),
                 *parameters("limit", "cursor"),

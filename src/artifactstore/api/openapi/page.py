@@ -112,7 +112,7 @@ def _request(operation: Json) -> Iterator[str]:
         must = ' <i class="must">required</i>' if parameter.get("required") and parameter["in"] != "path" else ""
         example = f" For example {code(str(parameter['example']))}." if "example" in parameter else ""
         yield f'<dt>{code(parameter["name"])}<i class="place">{parameter["in"]}</i>{must}</dt>'
-        yield f"<dd>{rules.spans(parameter['description'])} {rules.sentence(parameter['schema'])}{example}</dd>"
+        yield f"<dd>{rules.spans(parameter['description'])}{example} {rules.sentence(parameter['schema'])}</dd>"
     if body:
         kinds = ", ".join(_content(media_type, content) for media_type, content in body["content"].items())
         yield f'<dt>body</dt><dd>{rules.spans(body["description"])} <span class="rule">{kinds}</span></dd>'

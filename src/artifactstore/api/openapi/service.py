@@ -10,10 +10,10 @@ TAG = {"name": "service", "description": "What answers here, whether it can serv
 _STATE = schema("Health")
 
 PATHS: Json = {
-    "/": {"get": operation("service", "What answers here", answers={200: answer("The service", schema("Service"))})},
+    "/": {"get": operation("getService", "What answers here", answers={200: answer("The service", schema("Service"))})},
     "/health": {
         "get": operation(
-            "health",
+            "getHealth",
             "The state of the backend, of the log and of the views",
             answers={200: answer("It can serve", _STATE), 503: answer("Something fails", _STATE)},
             refused=refusals.READING,
@@ -21,7 +21,7 @@ PATHS: Json = {
     },
     "/health/ready": {
         "get": operation(
-            "ready",
+            "getReadiness",
             "The same, for a probe",
             answers={200: answer("It can serve", _STATE), 503: answer("Something fails", _STATE)},
             refused=refusals.READING,
@@ -29,21 +29,21 @@ PATHS: Json = {
     },
     "/health/live": {
         "get": operation(
-            "live",
+            "getLiveness",
             "The process answers; nothing else is touched",
             answers={200: answer("It lives", schema("Liveness"))},
         )
     },
     "/openapi.json": {
         "get": operation(
-            "description",
+            "getDescription",
             "This description",
             answers={200: answer("OpenAPI 3.1", {"type": "object", "required": ["openapi", "info", "paths"]})},
         )
     },
     "/docs": {
         "get": operation(
-            "documentation",
+            "getDocumentation",
             "This description, to read in a browser",
             answers={
                 200: answer("A page that needs no script and no network", {"type": "string"}, media_type="text/html")
