@@ -100,6 +100,7 @@ def explore(operation: Any, mode: GenerationMode, url: str, session: requests.Se
     return seen
 
 
+@pytest.mark.usefixtures("stored")  # so that no page is empty
 @pytest.mark.parametrize(("operation", "mode"), MODES)
 def test_answers_are_as_described(operation: Any, mode: GenerationMode, url: str, session: requests.Session) -> None:
     assert explore(operation, mode, url, session)
