@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 
 import pytest
@@ -80,10 +81,15 @@ async def test_expect_refuses_what_is_too_large(start_gateway: GatewayFactory) -
     await wire.close()
 
 
-async def test_another_expectation_is_417(gateway: Gateway) -> None:
+@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("POST", "/v1/objects"), ("POST", "/v1/objects/x/verify")])
+async def test_an_unknown_expectation_is_a_problem_on_every_address(gateway: Gateway, method: str, path: str) -> None:
     wire = await connect(gateway)
-    await wire.send(request("POST", "/v1/objects", "Expect: tea", "Content-Length: 1"))
-    assert (await wire.answer())[0] == 417
+    await wire.send(request(method, path, "Content-Length: 0", "Expect: the-impossible"))
+    status, headers, body = await wire.answer()
+    assert (status, headers["content-type"]) == (417, "application/problem+json")
+    assert json.loads(body)["type"] == "urn:artifact-store:problem:expectation-failed"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert await wire.closed()
     await wire.close()
 
 

@@ -20,6 +20,7 @@ from click import Command, Group
 import artifactstore
 from artifactstore.api import problems
 from artifactstore.api.http import create_app
+from artifactstore.api.openapi.document import document
 from artifactstore.cli import commands
 from artifactstore.domain.errors import ArtifactStoreError
 from artifactstore.domain.manifest import Manifest
@@ -255,6 +256,13 @@ def test_the_refusals_are_those_that_have_a_text() -> None:
     assert set(problems._REFUSALS) == {404, 405, 408, 417}
 
 
+def test_what_the_protocol_alone_refuses_is_told_with_its_status() -> None:
+    made = codes_made_in_the_api()
+    assert {code: status for code, (status, _) in problems.PROTOCOL.items()} == {
+        code: made[code] for code in set(made) - set(errors_of_the_domain())
+    }
+
+
 def test_every_problem_is_documented_with_its_status() -> None:
     text = section(HTTP_API, "## Problems")
     code = re.compile(r"`([a-z]+(?:-[a-z]+)*)`")
@@ -272,6 +280,12 @@ def test_every_problem_is_documented_with_its_status() -> None:
     expected = set(codes_made_in_the_api().items())
     expected |= {(name, problems.problem_of(domain[name]("x")).status) for name in set(domain) - unreached}
     assert documented == expected
+    described = (
+        schema["properties"] for name, schema in document()["components"]["schemas"].items() if name.endswith("Problem")
+    )
+    assert documented == {
+        (told["type"]["const"].removeprefix(problems.TYPE_PREFIX), told["status"]["const"]) for told in described
+    }
 
 
 def test_every_address_is_documented(store: Store) -> None:

@@ -9,6 +9,12 @@ from aiohttp import web
 
 from artifactstore.domain.errors import InvalidInputError
 
+#: The fields that every answer has.
+EVERY_ANSWER = {
+    "Server": "artifact-store",  # not which library, in which version, under which Python
+    "X-Content-Type-Options": "nosniff",
+}
+
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 

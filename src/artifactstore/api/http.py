@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
-from aiohttp import HttpVersion10, hdrs, web
+from aiohttp import HttpVersion10, web
 
-from artifactstore.api import artifacts, events, files, health, objects, uploads
+from artifactstore.api import artifacts, description, events, files, health, objects, uploads
+from artifactstore.api.fields import EVERY_ANSWER
 from artifactstore.api.keys import ANONYMOUS, BODY_TIMEOUT, STORE
 from artifactstore.api.problems import problem, problems
 from artifactstore.store import Store
-
-EVERY_ANSWER = {
-    hdrs.SERVER: "artifact-store",  # not which library, in which version, under which Python
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 def create_app(store: Store, *, body_timeout: float = 60.0) -> web.Application:
@@ -34,6 +30,8 @@ def create_app(store: Store, *, body_timeout: float = 60.0) -> web.Application:
     app.router.add_get("/health", health.state)
     app.router.add_get("/health/ready", health.state)
     app.router.add_get("/health/live", health.live)
+    app.router.add_get("/openapi.json", description.document)
+    app.router.add_get("/docs", description.page)
 
     route("POST", "/v1/objects", objects.post, expect_handler=uploads.expect)
     route("PUT", "/v1/objects/{digest}", objects.put, expect_handler=uploads.expect)

@@ -30,6 +30,21 @@ STATUS: dict[type[errors.ArtifactStoreError], HTTPStatus] = {
     errors.StorageFullError: HTTPStatus.INSUFFICIENT_STORAGE,
 }
 
+#: The codes that are no error of the domain: what the protocol alone refuses, its status and what it tells.
+PROTOCOL: dict[str, tuple[HTTPStatus, str]] = {
+    "bad-request": (HTTPStatus.BAD_REQUEST, "This is not a well-formed HTTP request."),
+    "method-not-allowed": (HTTPStatus.METHOD_NOT_ALLOWED, "The address does not take that method."),
+    "request-timeout": (HTTPStatus.REQUEST_TIMEOUT, "The body stood still for too long. Nothing was stored."),
+    "uri-too-long": (HTTPStatus.REQUEST_URI_TOO_LONG, "The request's target is longer than the limit."),
+    "range-not-satisfiable": (
+        HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+        "No part of the range lies within the content.",
+    ),
+    "expectation-failed": (HTTPStatus.EXPECTATION_FAILED, "The only expectation that is known is `100-continue`."),
+    "header-too-large": (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "A header field is longer than the limit."),
+    "internal-error": (HTTPStatus.INTERNAL_SERVER_ERROR, "The gateway failed in a way that nobody foresaw."),
+}
+
 
 def problem(status: int, code: str, detail: str, *, field: str | None = None, **facts: object) -> web.Response:
     """A problem document. `code` is stable; `detail` says what to do; `field` names what is at fault."""
@@ -45,9 +60,14 @@ def problem(status: int, code: str, detail: str, *, field: str | None = None, **
     return web.Response(status=status, body=json.dumps(document, ensure_ascii=False).encode(), content_type=MEDIA_TYPE)
 
 
+def status_of(error: type[errors.ArtifactStoreError]) -> HTTPStatus:
+    """The status of a class of error."""
+    return next(STATUS[base] for base in error.__mro__ if base in STATUS)
+
+
 def problem_of(error: errors.ArtifactStoreError, **facts: object) -> web.Response:
     """The problem document of an error of the domain, and what else there is to tell."""
-    status = next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
+    status = status_of(type(error))
     if status is HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("%s: %s", error.code, error.detail)
     return problem(status, error.code, error.detail, field=getattr(error, "field", None), **facts)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -17,13 +18,16 @@ from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_server import Server
 
 import artifactstore
-from artifactstore.api.http import EVERY_ANSWER, create_app
-from artifactstore.api.problems import problem
+from artifactstore.api.fields import EVERY_ANSWER
+from artifactstore.api.http import create_app
+from artifactstore.api.problems import problem, problem_of_refusal
 from artifactstore.bootstrap import open_local
 from artifactstore.domain.errors import ConfigurationError
 from artifactstore.domain.names import MAX_PROVENANCE_BYTES
 from artifactstore.hashing import active_kernel
 from artifactstore.settings import Settings
+
+type _Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +75,20 @@ def _refusal(status: int, exc: BaseException | None) -> web.Response:
     return problem(HTTPStatus.REQUEST_URI_TOO_LONG, "uri-too-long", f"a target has at most {_MAX_TARGET_BYTES} bytes")
 
 
+def _in_problems(handler: _Handler) -> _Handler:
+    """The application, whose refusals ahead of its middlewares (an expectation nobody knows) are problems too."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as refusal:
+            answer = problem_of_refusal(refusal)
+            answer.force_close()
+            return answer
+
+    return answer
+
+
 class _GatewayServer(Server):
     def __call__(self) -> RequestHandler:
         return GatewayRequestHandler(self, loop=self._loop, **self._kwargs)
@@ -93,7 +111,10 @@ class GatewayRunner(web.AppRunner):
     async def _make_server(self) -> Server:
         server = await super()._make_server()
         return _GatewayServer(
-            server.request_handler, request_factory=server.request_factory, loop=server._loop, **server._kwargs
+            _in_problems(server.request_handler),
+            request_factory=server.request_factory,
+            loop=server._loop,
+            **server._kwargs,
         )
 
 

@@ -67,7 +67,7 @@ class InvalidDigestError(InvalidInputError):
 
 
 class InvalidNameError(InvalidInputError):
-    """A namespace or an artifact name outside the rules of `domain.names`."""
+    """A namespace or an artifact name outside the rules."""
 
     code = "invalid-name"
 
