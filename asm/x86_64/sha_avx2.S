@@ -140,24 +140,11 @@ compress:
 	.endm
 
 	.macro PROLOGUE
-	push	rbp
+	.irp r, rbp, rbx, r12, r13, r14, r15
+	push	\r
 	.cfi_adjust_cfa_offset 8
-	.cfi_rel_offset rbp, 0
-	push	rbx
-	.cfi_adjust_cfa_offset 8
-	.cfi_rel_offset rbx, 0
-	push	r12
-	.cfi_adjust_cfa_offset 8
-	.cfi_rel_offset r12, 0
-	push	r13
-	.cfi_adjust_cfa_offset 8
-	.cfi_rel_offset r13, 0
-	push	r14
-	.cfi_adjust_cfa_offset 8
-	.cfi_rel_offset r14, 0
-	push	r15
-	.cfi_adjust_cfa_offset 8
-	.cfi_rel_offset r15, 0
+	.cfi_rel_offset \r, 0
+	.endr
 	sub	rsp, FRAME + 56		/* 56: room to align; with six registers and the return address, a multiple of 16 */
 	.cfi_adjust_cfa_offset FRAME + 56
 	lea	rbx, [rsp + 56]
@@ -256,6 +243,7 @@ FUNCTION ah_sha_avx2_groups
 4:	ret
 END ah_sha_avx2_groups
 
+	/* SHA-256's steps stand between whole rounds here */
 	.macro R_SLICE
 	.endm
 
