@@ -59,6 +59,9 @@
 
 	/* The hook: a block over the sixteen places. */
 	.macro ONE at
+	.if \at == 0
+	prefetcht1 [S_IN + AHEAD]
+	.endif
 	SHA_STEPS 4
 	.if \at == 15
 	add	S_IN, 64
@@ -126,7 +129,8 @@
 
 	/* SHA-256 alone over r9 blocks, at least one, of the first stream. */
 	LOCAL .Lsha256_blocks
-1:	SHA_STEPS 64
+1:	prefetcht1 [S_IN + AHEAD]
+	SHA_STEPS 64
 	SHA_BEGIN
 	add	r8, 64
 	dec	r9

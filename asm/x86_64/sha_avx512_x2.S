@@ -40,6 +40,8 @@
 	 * last one's; \b0, \b1, \b3 likewise in the second. */
 	.macro PAIR_QUAD_WITH quad, a0, a1, a3, b0, b1, b3
 	.if \quad == 0
+	prefetcht1 [r8 + AHEAD]
+	prefetcht1 [r9 + AHEAD]
 	vmovdqa	[r15 + SAVE], xmm1
 	vmovdqa	[r15 + SAVE + 16], xmm2
 	vmovdqa	[r15 + SAVE + 32], xmm7
