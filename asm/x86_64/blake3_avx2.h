@@ -39,7 +39,7 @@
 #define B3_PARENT	512
 #define B3_ORDER	544	/* seven rounds of 16 message words: 32 times the number, 4 bytes */
 #define B3_BURSTS	31
-#define B3_AHEAD	10240	/* bytes: how far ahead of SHA-256 the input is fetched; more than the 8 KiB of eight chunks */
+#define B3_AHEAD	12288	/* bytes: how far ahead of SHA-256 the input is fetched; more than the 8 KiB of eight chunks */
 
 	/* Four words of eight lanes, at \offset in each block, to their message vectors: 32 bytes each, so at 8 * \offset. */
 	.macro B3_LOAD4 offset, r0, r1, r2, r3, t0, t1
