@@ -52,7 +52,9 @@ void ah_init(ah_state *state, uint32_t which);
 size_t ah_update(ah_state *state, const uint8_t *in, size_t length, uint8_t *groups);
 
 /* ah_update of two different streams, with more throughput than one after the other where the CPU allows it. Each may
- * have any length: what one has beyond the other goes on alone. */
+ * have any length: what one has beyond the other goes on alone. It hands out no group's chaining values: the kernels have
+ * them, but two more places and two counts would be arguments of every call, and nobody who hashes two streams at once
+ * has asked for them yet. A stream whose values are wanted goes through ah_update. */
 void ah_update_pair(ah_state *first, const uint8_t *first_in, size_t first_length, ah_state *second,
                     const uint8_t *second_in, size_t second_length);
 

@@ -184,9 +184,11 @@ static size_t chunks_ahead(const cursor *c) {
     return c->index == 0 && c->length <= AH_CHUNK_BYTES ? 0 : c->length / AH_CHUNK_BYTES;
 }
 
-/* Whole groups ahead that may be taken as such. A group's chaining value says that it is not the root. */
+/* Whole groups ahead that may be taken as such. A group's chaining value says that it is not the root; SHA-256 alone has
+ * neither. */
 static size_t groups_ahead(const cursor *c) {
-    if (c->index % GROUP_CHUNKS != 0 || (c->index == 0 && c->length == AH_GROUP_BYTES)) return 0;
+    int root = c->index == 0 && c->length == AH_GROUP_BYTES && c->state->which != AH_SHA256;
+    if (c->index % GROUP_CHUNKS != 0 || root) return 0;
     return c->length / AH_GROUP_BYTES;
 }
 

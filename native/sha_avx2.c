@@ -37,24 +37,20 @@ static void dual_chunks(const ah_lane *lane, size_t chunks) {
 }
 
 /* The assembly stops at the chunks: two lanes are bound by throughput, so their trees cost the same in the shadow or
- * out of it, and here eight lanes of parents are full. */
+ * out of it, and here eight lanes of parents are full: the trees of both streams are merged side by side. */
 static void dual_groups_pair(const ah_lane *first, const ah_lane *second, size_t groups) {
     enum { AT_ONCE = 8 };
-    const ah_lane *lanes[2] = {first, second};
-    uint8_t values[2][AT_ONCE * GROUP_CHUNKS * AH_DIGEST_BYTES];
+    uint8_t values[2 * AT_ONCE * GROUP_CHUNKS * AH_DIGEST_BYTES];
     for (size_t done = 0; done < groups; done += AT_ONCE) {
         size_t now = groups - done < AT_ONCE ? groups - done : AT_ONCE;
-        ah_lane at[2];
-        for (unsigned i = 0; i < 2; i++) {
-            at[i] = ah_skip(*lanes[i], done * GROUP_CHUNKS);
-            at[i].out = values[i];
-        }
-        ah_sha_avx2_eights_x2(&at[0], &at[1], now * GROUP_CHUNKS / 8);
-        for (unsigned i = 0; i < 2; i++) {
-            for (size_t parents = now * GROUP_CHUNKS / 2; parents >= now; parents /= 2)
-                ah_avx2_blake3_parents(values[i], parents, values[i]);
-            memcpy(lanes[i]->out + done * AH_DIGEST_BYTES, values[i], now * AH_DIGEST_BYTES);
-        }
+        ah_lane a = ah_skip(*first, done * GROUP_CHUNKS), b = ah_skip(*second, done * GROUP_CHUNKS);
+        a.out = values;
+        b.out = values + now * GROUP_CHUNKS * AH_DIGEST_BYTES;
+        ah_sha_avx2_eights_x2(&a, &b, now * GROUP_CHUNKS / 8);
+        for (size_t parents = now * GROUP_CHUNKS; parents >= 2 * now; parents /= 2)
+            ah_avx2_blake3_parents(values, parents, values);
+        memcpy(first->out + done * AH_DIGEST_BYTES, values, now * AH_DIGEST_BYTES);
+        memcpy(second->out + done * AH_DIGEST_BYTES, values + now * AH_DIGEST_BYTES, now * AH_DIGEST_BYTES);
     }
 }
 

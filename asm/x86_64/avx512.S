@@ -27,6 +27,7 @@
 #define STAGE STREAM_BYTES /* rows of fewer than 16 chunks, where reading 16 would leave the input */
 #define FRAME_BYTES (STAGE + 1024)
 #include "blake3_avx512.h"
+#include "blake3_avx512_rows.h"
 
 	.macro PLAIN number, half, words:vararg
 	\half NONE, \words
@@ -171,3 +172,4 @@ FUNCTION ah_avx512_blake3_compress
 END ah_avx512_blake3_compress
 
 	BLAKE3_CONSTANTS
+	ROW_CONSTANTS

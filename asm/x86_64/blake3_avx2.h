@@ -19,9 +19,13 @@
  *     ymm9 to ymm15     BLAKE3's within a burst: three rows of two G, and B_T
  *
  * Frame: B_CV 8 vectors, the chaining values, taken and given; B_V 16, the state; B_M 16, the message; B_LO and B_HI one
- * each, the halves of the counters.
+ * each, the halves of the counters. Two streams in turns make symbols of them. B_WORD(x), where word x of the message is,
+ * may be defined otherwise: then the words that B3_G2V is given are whatever that takes.
  */
 #define B_T	ymm15
+#ifndef B_WORD
+#define B_WORD(x) B_FRAME + B_M + 32 * x
+#endif
 
 #define B3_ROT16	0	/* offsets from B_K */
 #define B3_ROT8		32
@@ -35,9 +39,10 @@
 #define B3_PARENT	512
 #define B3_ORDER	544	/* seven rounds of 16 message words: 32 times the number, 4 bytes */
 #define B3_BURSTS	31
+#define B3_AHEAD	12288	/* bytes: how far ahead of SHA-256 the input is fetched; more than the 8 KiB of eight chunks */
 
 	/* Four words of eight lanes, at \offset in each block, to their message vectors: 32 bytes each, so at 8 * \offset. */
-	.macro B3_LOAD4 offset, r0, r1, r2, r3, t0, t1, other=0
+	.macro B3_LOAD4 offset, r0, r1, r2, r3, t0, t1
 	vmovdqu	xmm\r0, [B_IN + \offset]
 	vmovdqu	xmm\r1, [B_IN + B_S + \offset]
 	vmovdqu	xmm\r2, [B_IN + 2 * B_S + \offset]
@@ -47,10 +52,10 @@
 	vinserti128 ymm\r2, ymm\r2, [B_IN4 + 2 * B_S + \offset], 1
 	vinserti128 ymm\r3, ymm\r3, [B_IN4 + B_S3 + \offset], 1
 	B3_TRANSPOSE \r0, \r1, \r2, \r3, \t0, \t1
-	vmovdqa	[B_FRAME + B_M + \other + 8 * \offset], ymm\r2
-	vmovdqa	[B_FRAME + B_M + \other + 8 * \offset + 32], ymm\r3
-	vmovdqa	[B_FRAME + B_M + \other + 8 * \offset + 64], ymm\t0
-	vmovdqa	[B_FRAME + B_M + \other + 8 * \offset + 96], ymm\t1
+	vmovdqa	[B_FRAME + B_M + 8 * \offset], ymm\r2
+	vmovdqa	[B_FRAME + B_M + 8 * \offset + 32], ymm\r3
+	vmovdqa	[B_FRAME + B_M + 8 * \offset + 64], ymm\t0
+	vmovdqa	[B_FRAME + B_M + 8 * \offset + 96], ymm\t1
 	.endm
 
 	/* 4x4 words in each half: rows r0, r1, r2, r3 to columns r2, r3, t0, t1. */
@@ -87,14 +92,14 @@
 	vmovdqa	ymm9, [\from_b + 32 * \b]
 	vmovdqa	ymm12, [\from_b + 32 * \f]
 	vpaddd	B_T, ymm9, [\from_a + 32 * \a]
-	vpaddd	B_T, B_T, [B_FRAME + B_M + 32 * \x0]
+	vpaddd	B_T, B_T, [B_WORD(\x0)]
 	vpxor	ymm11, B_T, [\from_d]
-	vpaddd	B_T, B_T, [B_FRAME + B_M + 32 * \y0]
+	vpaddd	B_T, B_T, [B_WORD(\y0)]
 	vmovdqa	[B_FRAME + B_V + 32 * \a], B_T
 	vpaddd	B_T, ymm12, [\from_a + 32 * \e]
-	vpaddd	B_T, B_T, [B_FRAME + B_M + 32 * \x1]
+	vpaddd	B_T, B_T, [B_WORD(\x1)]
 	vpxor	ymm14, B_T, [\from_h]
-	vpaddd	B_T, B_T, [B_FRAME + B_M + 32 * \y1]
+	vpaddd	B_T, B_T, [B_WORD(\y1)]
 	vmovdqa	[B_FRAME + B_V + 32 * \e], B_T
 	vpshufb	ymm11, ymm11, [B_K + B3_ROT16]
 	vpshufb	ymm14, ymm14, [B_K + B3_ROT16]
@@ -143,6 +148,15 @@
 	B3_DIAGONALS \m8, \m9, \m10, \m11, \m12, \m13, \m14, \m15
 	.endm
 
+	/* The new chaining values: both halves of the state. */
+	.macro B3_FINISH
+	.irp i, 0, 1, 2, 3, 4, 5, 6, 7
+	vmovdqa	ymm9, [B_FRAME + B_V + 32 * \i]
+	vpxor	ymm9, ymm9, [B_FRAME + B_V + 32 * \i + 256]
+	vmovdqa	[B_FRAME + B_CV + 32 * \i], ymm9
+	.endr
+	.endm
+
 	/* One compression; the message permutation of the paper's table 2, applied 0 to 6 times. */
 	.macro B3_COMPRESS
 	B3_LOAD
@@ -158,21 +172,17 @@
 	B3_ROUND 12, 13, 9, 11, 15, 10, 14, 8, 7, 2, 5, 3, 0, 1, 6, 4
 	B3_ROUND 9, 14, 11, 5, 8, 12, 15, 1, 13, 3, 0, 10, 2, 6, 4, 7
 	B3_ROUND 11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13
-	.irp i, 0, 1, 2, 3, 4, 5, 6, 7
-	vmovdqa	ymm9, [B_FRAME + B_V + 32 * \i]
-	vpxor	ymm9, ymm9, [B_FRAME + B_V + 32 * \i + 256]
-	vmovdqa	[B_FRAME + B_CV + 32 * \i], ymm9
-	.endr
+	B3_FINISH
 	BURST_END
 	.endm
 
 	/* The chaining values of eight lanes from B_CV to 256 bytes at \out, lane after lane. */
-	.macro B3_STORE out, other=0
+	.macro B3_STORE out
 	.irp half, 0, 16
-	vmovdqa	ymm9, [B_FRAME + B_CV + \other + 8 * \half]
-	vmovdqa	ymm10, [B_FRAME + B_CV + \other + 8 * \half + 32]
-	vmovdqa	ymm11, [B_FRAME + B_CV + \other + 8 * \half + 64]
-	vmovdqa	ymm12, [B_FRAME + B_CV + \other + 8 * \half + 96]
+	vmovdqa	ymm9, [B_FRAME + B_CV + 8 * \half]
+	vmovdqa	ymm10, [B_FRAME + B_CV + 8 * \half + 32]
+	vmovdqa	ymm11, [B_FRAME + B_CV + 8 * \half + 64]
+	vmovdqa	ymm12, [B_FRAME + B_CV + 8 * \half + 96]
 	B3_TRANSPOSE 9, 10, 11, 12, 13, 14
 	vmovdqu	[\out + \half], xmm11
 	vmovdqu	[\out + \half + 32], xmm12
@@ -186,19 +196,19 @@
 	.endm
 
 	/* The chaining values of eight lanes become BLAKE3's IV. */
-	.macro B3_IV_TO_CV other=0
+	.macro B3_IV_TO_CV
 	.irp i, 0, 1, 2, 3, 4, 5, 6, 7
 	vmovdqa	ymm9, [B_K + B3_IV + 32 * \i]
-	vmovdqa	[B_FRAME + B_CV + \other + 32 * \i], ymm9
+	vmovdqa	[B_FRAME + B_CV + 32 * \i], ymm9
 	.endr
 	.endm
 
 	/* The counters of eight lanes: \counter and the next ones. \t is lost. */
-	.macro B3_COUNTERS counter, t, t32, other=0
+	.macro B3_COUNTERS counter, t, t32
 	.irp i, 0, 1, 2, 3, 4, 5, 6, 7
 	lea	\t, [\counter + \i]
-	mov	[B_FRAME + B_LO + \other + 4 * \i], \t32
+	mov	[B_FRAME + B_LO + 4 * \i], \t32
 	shr	\t, 32
-	mov	[B_FRAME + B_HI + \other + 4 * \i], \t32
+	mov	[B_FRAME + B_HI + 4 * \i], \t32
 	.endr
 	.endm

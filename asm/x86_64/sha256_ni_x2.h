@@ -1,7 +1,7 @@
 /* SHA-256 of two streams by SHA-NI, in steps as those of sha256_ni.h: 64 steps take one block of each.
  *
  * Two chains of sha256rnds2 fill the gaps of one another. To leave registers to another instruction stream, only the
- * message words in use are in registers; the others pass through memory, off the critical path. The steps of a quad:
+ * message words of two quads are in registers; what is half computed waits in memory. The steps of a quad:
  *
  *     0   first stream: words + constants, its four rounds
  *     1   first stream: the words of quad q+1, and the first half of those of quad q+3
@@ -11,17 +11,16 @@
  *
  *     D_IN D_IN2      general   the inputs of the first blocks after SHA2_BEGIN
  *     D_K             general   ah_sha256_ni_k
- *     D_FRAME         general   D_FRAME + D_SAVE is 320 bytes, 16-byte aligned: per stream the state before the block (32),
- *                               four slots of words (64), four of halves (64)
- *     xmm0                      words + constants of either, and the temporary
+ *     D_FRAME         general   D_FRAME + D_SAVE is 192 bytes, 16-byte aligned: per stream the state before the block (32),
+ *                               four slots of halves (64)
+ *     xmm0                      words + constants of either, and the temporary; free between steps
  *     xmm1 xmm2 / xmm5 xmm6     ABEF and CDGH of the first / the second stream
- *     xmm3 xmm4 / xmm7 xmm8     the words of quad q and of quad q+1, in turns
+ *     xmm3 xmm4 / xmm7 xmm8     the words of quad q and of the quad before, which become those of quad q+1: in turns
  *
  * As there: for clean upper halves only.
  */
-#define D_STREAM	160	/* from one stream's memory to the other's */
-#define D_WORDS		(D_SAVE+32)
-#define D_HALVES	(D_SAVE+96)
+#define D_STREAM	96	/* from one stream's memory to the other's */
+#define D_HALVES	(D_SAVE+32)
 
 	.set	sha2_step, 0
 	.set	sha2_block, 0
@@ -29,7 +28,7 @@
 	/* Step 0 or 2: registers of one stream; w holds the words of the quad, but for quad 0, which loads its own. */
 	.macro SHA2_ROUNDS in, abef, cdgh, w, memory
 	.if sha2_quad == 0
-	SHA2_LOAD \in, \w, \memory, 0
+	SHA2_LOAD \in, \w, 0
 	vmovdqa	[D_FRAME + D_SAVE + \memory], \abef
 	vmovdqa	[D_FRAME + D_SAVE + \memory + 16], \cdgh
 	.endif
@@ -43,48 +42,43 @@
 	.endif
 	.endm
 
-	.macro SHA2_LOAD in, w, memory, quad
+	.macro SHA2_LOAD in, w, quad
 	.set	sha2_at, 64 * sha2_block + 16 * (\quad)
-	.set	sha2_slot, D_WORDS + \memory + 16 * ((\quad) % 4)
 	vmovdqu	\w, [\in + sha2_at]
 	vpshufb	\w, \w, [D_K + 256]
-	vmovdqa	[D_FRAME + sha2_slot], \w
 	.endm
 
-	/* Step 1 or 3. Slots are the quad's number modulo 4. */
-	.macro SHA2_SCHEDULE in, w, w_next, memory
-	.set	sha2_before, D_WORDS + \memory + 16 * ((sha2_quad + 3) % 4)
-	.set	sha2_after, D_WORDS + \memory + 16 * ((sha2_quad + 1) % 4)
+	/* Step 1 or 3: \w is W of quad q, \other that of quad q-1, then of quad q+1. msg1 makes of quad q-1 half of quad q+3,
+	   in the slot of that number modulo 4. */
+	.macro SHA2_SCHEDULE in, w, other, memory
 	.set	sha2_half, D_HALVES + \memory + 16 * ((sha2_quad + 1) % 4)
 	.set	sha2_half3, D_HALVES + \memory + 16 * ((sha2_quad + 3) % 4)
-	.if sha2_quad < 3
-	SHA2_LOAD \in, \w_next, \memory, (sha2_quad+1)
-	.elseif sha2_quad < 15
-	vpalignr \w_next, \w, [D_FRAME + sha2_before], 4
-	vpaddd	\w_next, \w_next, [D_FRAME + sha2_half]
-	sha256msg2 \w_next, \w
-	.if sha2_quad < 14		/* the last words are nobody's words before */
-	vmovdqa	[D_FRAME + sha2_after], \w_next
-	.endif
+	.if sha2_quad >= 3 && sha2_quad < 15
+	vpalignr xmm0, \w, \other, 4
 	.endif
 	.if sha2_quad >= 1 && sha2_quad < 13
-	vmovdqa	xmm0, [D_FRAME + sha2_before]
-	sha256msg1 xmm0, \w
-	vmovdqa	[D_FRAME + sha2_half3], xmm0
+	sha256msg1 \other, \w
+	vmovdqa	[D_FRAME + sha2_half3], \other
+	.endif
+	.if sha2_quad < 3
+	SHA2_LOAD \in, \other, (sha2_quad+1)
+	.elseif sha2_quad < 15
+	vpaddd	\other, xmm0, [D_FRAME + sha2_half]
+	sha256msg2 \other, \w
 	.endif
 	.endm
 
-	.macro SHA2_STEP_WITH w, w_next, w2, w2_next
+	.macro SHA2_STEP_WITH w, other, w2, other2
 	.set	sha2_quad, sha2_step / 4
 	.set	sha2_k, 16 * sha2_quad
 	.if sha2_step % 4 == 0
 	SHA2_ROUNDS D_IN, xmm1, xmm2, \w, 0
 	.elseif sha2_step % 4 == 1
-	SHA2_SCHEDULE D_IN, \w, \w_next, 0
+	SHA2_SCHEDULE D_IN, \w, \other, 0
 	.elseif sha2_step % 4 == 2
 	SHA2_ROUNDS D_IN2, xmm5, xmm6, \w2, D_STREAM
 	.else
-	SHA2_SCHEDULE D_IN2, \w2, \w2_next, D_STREAM
+	SHA2_SCHEDULE D_IN2, \w2, \other2, D_STREAM
 	.endif
 	.endm
 

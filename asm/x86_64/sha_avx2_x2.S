@@ -7,23 +7,28 @@
  *
  * System V calls. Clobbers the registers that a callee may, all vector registers; upper halves are clean at the end.
  *
- * How it is done. As in sha_avx2.S, in bursts with vzeroupper between, but both streams take turns, one G of the first,
- * one of the second: what one has stored, the other does not wait for. A burst is one G, 21 instructions, since the
- * scheduler of the vector unit has 64 places, and a longer one fills it. The seven rounds are a loop, so that the code
- * (8 KiB) stays in the cache of decoded instructions; which message words a round takes is read from a table of offsets
- * into general registers, which idle.
+ * How it is done. As in sha_avx2.S, in bursts with vzeroupper between, but both streams take turns, two G of the first,
+ * the same two of the second: what one has stored, the other does not wait for. The seven rounds are a loop, so that the
+ * code (8 KiB) stays in the cache of decoded instructions; which message words a round takes is read from a table of
+ * offsets into general registers, which idle.
  * A turn of the loop is one round of both streams and one block of each for SHA-256; loading the message is an eighth.
+ * Each block fetches a line of both inputs ahead of time: without, input from memory takes 4.2 cycles a byte of each.
  *
  * Register map: the definitions. xmm0 to xmm8 are SHA-256's (sha256_ni_x2.h), ymm9 to ymm15 BLAKE3's within a burst.
  *
  * Where its cycles go. Two chains of sha256rnds2 alone: 129 a block of each, the latency of one. With BLAKE3 the bound is
- * the four vector ports: a block of each is 2 * 164 operations of SHA-256 (msg2 is four, msg1 two) and 2 * 139 of BLAKE3,
- * 606, so 151 cycles at least; shifts and shuffles alone, on two of the ports, are 290, so 145. Measured are 210.
- * Dropped: whole compressions of one stream and then of the other (264); two G of one stream a burst (212, more code);
- * both streams' G in one burst and twice the steps after (223); vpmulld for left shifts (218).
+ * the vector ports: a block of each is 2 * 164 operations of SHA-256 (msg2 is four, msg1 two) and 2 * 139 of BLAKE3, 606,
+ * so on four ports 151 cycles at least; 292 of them (rnds2, shifts, shuffles, half of msg1 and msg2) have two ports only,
+ * so 146. Those ports do not get filled: the same 606 operations, independent of one another, without any load or store,
+ * take 174, since a port is chosen before it is known which will be free. Measured are 191. Neither decoding nor vzeroupper
+ * counts (64 nops more a block of each: 3 cycles), nor the order of SHA-256's steps (none of four orders was better).
+ * Dropped: whole compressions of one stream and then of the other (264); one G a burst, with four registers for it and
+ * all message words of SHA-256 in the others (195); half a G a burst (193, and more stores: one a cycle is all there are);
+ * the upper words + constants through memory instead of a shuffle (202); vpmulld for left shifts (192 to 195).
  *
  *     CPU                       SHA-256 of both    both functions of both    one stream at a time
- *     AMD Zen 3 (EPYC, SHA-NI)  0.99               1.62                      1.96    cycles a byte, in sum
+ *     AMD Zen 3 (EPYC, SHA-NI)  0.99               1.49                      1.96    cycles a byte, in sum
+ *     from memory               1.03               1.60                      2.03
  */
 #define D_IN	rsi
 #define D_IN2	rcx
@@ -43,12 +48,14 @@
 #define NEXT	2192		/* 16: which blocks of the two streams are next */
 #define OUTS	2208		/* 16: where their chaining values go */
 #define COUNTERS 2224		/* 16: the numbers of their next chunks */
-#define D_SAVE	2240		/* 320 */
-#define FRAME	2560
-#define B_CV	V
-#define B_M	M
-#define B_LO	COUNTS
-#define B_HI	(COUNTS+32)
+#define D_SAVE	2240		/* 192 */
+#define FRAME	2432
+#define B_CV	b_v		/* symbols, since two streams take turns: see STREAM */
+#define B_V	b_v
+#define B_M	b_m
+#define B_LO	b_lo
+#define B_HI	(b_lo+32)
+#define B_WORD(x) B_FRAME + x + B_M
 
 #define FLAGS	r15		/* 32 bytes: the flags of eight lanes */
 #define UNIT	r12
@@ -71,6 +78,12 @@
 	.macro BURST_END
 	vzeroupper
 	SHA2_STEPS 8
+	.endm
+
+	/* The lines that both streams will want, one a block of SHA-256. */
+	.macro FETCH
+	prefetcht0 [D_IN + B3_AHEAD]
+	prefetcht0 [D_IN2 + B3_AHEAD]
 	.endm
 
 	.macro PROLOGUE
@@ -115,106 +128,74 @@ FUNCTION ah_sha256_ni_blocks_x2
 2:	ret
 END ah_sha256_ni_blocks_x2
 
-	/* G of stream \i, as in B3_G2 of blake3_avx2.h, but the offsets of the message words are in registers x and y. */
-	.macro G i, a, b, c, d, x, y, steps
-	.set	v, V + 512 * \i
-	.set	m, M + 512 * \i
-	vmovdqa	ymm9, [rbx + v + 32 * \b]
-	vpaddd	ymm12, ymm9, [rbx + v + 32 * \a]
-	vpaddd	ymm12, ymm12, [rbx + \x + m]
-	vpxor	ymm11, ymm12, [rbx + v + 32 * \d]
-	vpaddd	ymm12, ymm12, [rbx + \y + m]
-	vpshufb	ymm11, ymm11, [B_K + B3_ROT16]
-	vpaddd	ymm10, ymm11, [rbx + v + 32 * \c]
-	vpxor	ymm9, ymm9, ymm10
-	B3_ROTATE ymm9, 12
-	vpaddd	ymm12, ymm12, ymm9
-	vmovdqa	[rbx + v + 32 * \a], ymm12
-	vpxor	ymm11, ymm11, ymm12
-	vpshufb	ymm11, ymm11, [B_K + B3_ROT8]
-	vmovdqa	[rbx + v + 32 * \d], ymm11
-	vpaddd	ymm10, ymm10, ymm11
-	vmovdqa	[rbx + v + 32 * \c], ymm10
-	vpxor	ymm9, ymm9, ymm10
-	B3_ROTATE ymm9, 7
-	vmovdqa	[rbx + v + 32 * \b], ymm9
-	vzeroupper
-	SHA2_STEPS \steps
+	/* What follows is about stream \i's part of the frame. */
+	.macro STREAM i
+	.set	b_v, V + 512 * \i
+	.set	b_m, M + 512 * \i
+	.set	b_lo, COUNTS + 64 * \i
 	.endm
 
-	/* The same two G of both streams, in turns: what one has stored the other does not wait for. */
+	/* Two G of each stream: what one has stored the other does not wait for. \at is their message words' place in ORDER. */
 	.macro G2_BOTH at, a, b, c, d, e, f, g, h
 	mov	X0d, [ORDER + \at]
 	mov	Y0d, [ORDER + \at + 4]
 	mov	X1d, [ORDER + \at + 8]
 	mov	Y1d, [ORDER + \at + 12]
-	G	0, \a, \b, \c, \d, X0, Y0, 4
-	G	1, \a, \b, \c, \d, X0, Y0, 4
-	G	0, \e, \f, \g, \h, X1, Y1, 4
-	G	1, \e, \f, \g, \h, X1, Y1, 4
+	STREAM	0
+	B3_G2V	\a, \b, \c, \d, X0, Y0, \e, \f, \g, \h, X1, Y1
+	STREAM	1
+	B3_G2V	\a, \b, \c, \d, X0, Y0, \e, \f, \g, \h, X1, Y1
 	.endm
 
 	/* The next block of stream \i: its message, and the second half of its state. */
 	.macro LOAD i
+	STREAM	\i
 	mov	B_IN, [rbx + NEXT + 8 * \i]
 	lea	B_IN4, [B_IN + 4096]
 	add	qword ptr [rbx + NEXT + 8 * \i], 64
-	LOAD4	\i, 0
-	LOAD4	\i, 16
-	BURST_END
-	LOAD4	\i, 32
-	LOAD4	\i, 48
-	BURST_END
+	B3_LOAD
 	.irp w, 0, 1, 2, 3
 	vmovdqa	ymm9, [B_K + B3_IV + 32 * \w]
-	vmovdqa	[rbx + V + 512 * \i + 256 + 32 * \w], ymm9
+	vmovdqa	[rbx + B_V + 256 + 32 * \w], ymm9
 	.endr
-	vmovdqa	ymm9, [rbx + COUNTS + 64 * \i]
-	vmovdqa	ymm10, [rbx + COUNTS + 64 * \i + 32]
+	vmovdqa	ymm9, [rbx + B_LO]
+	vmovdqa	ymm10, [rbx + B_HI]
 	vmovdqa	ymm11, [B_K + B3_LENGTH]
 	vmovdqa	ymm12, [FLAGS]
-	vmovdqa	[rbx + V + 512 * \i + 384], ymm9
-	vmovdqa	[rbx + V + 512 * \i + 416], ymm10
-	vmovdqa	[rbx + V + 512 * \i + 448], ymm11
-	vmovdqa	[rbx + V + 512 * \i + 480], ymm12
+	vmovdqa	[rbx + B_V + 384], ymm9
+	vmovdqa	[rbx + B_V + 416], ymm10
+	vmovdqa	[rbx + B_V + 448], ymm11
+	vmovdqa	[rbx + B_V + 480], ymm12
 	BURST_END
-	.endm
-
-	.macro LOAD4 i, offset
-	B3_LOAD4 \offset, 9, 10, 11, 12, 13, 14, (512 * \i)
 	.endm
 
 	/* The new chaining values of stream \i. */
-	.macro FINISH_XOR i
-	.irp w, 0, 1, 2, 3, 4, 5, 6, 7
-	vmovdqa	ymm9, [rbx + V + 512 * \i + 32 * \w]
-	vpxor	ymm9, ymm9, [rbx + V + 512 * \i + 256 + 32 * \w]
-	vmovdqa	[rbx + V + 512 * \i + 32 * \w], ymm9
-	.endr
-	.endm
-
 	.macro FINISH i
-	FINISH_XOR \i
+	STREAM	\i
+	B3_FINISH
 	BURST_END
 	.endm
 
 	/* The counters of the next eight chunks of stream \i, and BLAKE3's IV. */
 	.macro START i
+	STREAM	\i
 	mov	rdi, [rbx + COUNTERS + 8 * \i]
 	add	qword ptr [rbx + COUNTERS + 8 * \i], 8
-	B3_COUNTERS rdi, rdx, edx, (64 * \i)
-	B3_IV_TO_CV (512 * \i)
+	B3_COUNTERS rdi, rdx, edx
+	B3_IV_TO_CV
 	vpxor	xmm9, xmm9, xmm9	/* the first FINISH changes nothing */
 	.irp w, 0, 1, 2, 3, 4, 5, 6, 7
-	vmovdqa	[rbx + V + 512 * \i + 256 + 32 * \w], ymm9
+	vmovdqa	[rbx + B_V + 256 + 32 * \w], ymm9
 	.endr
 	.endm
 
 	.macro STORE i
+	STREAM	\i
+	B3_FINISH
 	mov	rdx, [rbx + OUTS + 8 * \i]
 	add	qword ptr [rbx + OUTS + 8 * \i], 8 * 32
 	add	qword ptr [rbx + NEXT + 8 * \i], 7 * 1024
-	B3_STORE rdx, (512 * \i)
+	B3_STORE rdx
 	.endm
 
 	.macro ARGUMENT i, lane, abef, cdgh
@@ -248,7 +229,8 @@ FUNCTION ah_sha_avx2_eights_x2
 	mov	UNIT, 16
 	/* a block of each of 16 chunks; eight blocks of SHA-256 of each stream */
 	.p2align 6
-2:	SHA2_BEGIN
+2:	FETCH
+	SHA2_BEGIN
 	FINISH	0
 	FINISH	1
 	LOAD	0
@@ -257,7 +239,8 @@ FUNCTION ah_sha_avx2_eights_x2
 	add	D_IN2, 64
 	lea	ORDER, [B_K + B3_ORDER]
 	.p2align 6
-3:	SHA2_BEGIN
+3:	FETCH
+	SHA2_BEGIN
 	G2_BOTH	0, 0, 4, 8, 12, 1, 5, 9, 13
 	G2_BOTH	16, 2, 6, 10, 14, 3, 7, 11, 15
 	G2_BOTH	32, 0, 5, 10, 15, 1, 6, 11, 12
@@ -277,8 +260,6 @@ FUNCTION ah_sha_avx2_eights_x2
 	cmp	UNIT, 1
 	cmove	FLAGS, rdx
 	jae	2b
-	FINISH_XOR 0
-	FINISH_XOR 1
 	STORE	0
 	STORE	1
 	vzeroupper
