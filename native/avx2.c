@@ -12,6 +12,11 @@
 #include "x86_64.h"
 #include <immintrin.h>
 
+enum { LANES = 8 };
+
+/* avx2.S: both functions over eight chunks at once. */
+AH_INTERNAL void ah_avx2_dual_eights(const ah_lane *lane, size_t eights);
+
 #define TARGET __attribute__((target("avx2,bmi,bmi2")))
 #define INLINE TARGET static inline __attribute__((always_inline))
 
@@ -95,15 +100,13 @@ TARGET void ah_avx2_sha256_blocks(uint32_t state[8], const uint8_t *in, size_t b
     }
 }
 
-/* One function after the other while the chunks are in the first cache. */
+/* Eight chunks at once in one instruction stream; what is left, one function after the other. */
 static void dual_chunks(const ah_lane *lane, size_t chunks) {
-    enum { AT_ONCE = 16 };
-    for (size_t done = 0; done < chunks; done += AT_ONCE) {
-        size_t now = chunks - done < AT_ONCE ? chunks - done : AT_ONCE;
-        ah_lane at = ah_skip(*lane, done);
-        ah_avx2_sha256_blocks(at.sha256, at.in, now * (AH_CHUNK_BYTES / AH_BLOCK_BYTES));
-        ah_avx2_blake3_chunks(at.in, now, at.counter, at.out);
-    }
+    size_t eights = chunks / LANES, rest = chunks % LANES;
+    ah_lane at = ah_skip(*lane, eights * LANES);
+    ah_avx2_dual_eights(lane, eights);
+    ah_avx2_sha256_blocks(at.sha256, at.in, rest * (AH_CHUNK_BYTES / AH_BLOCK_BYTES));
+    ah_avx2_blake3_chunks(at.in, rest, at.counter, at.out);
 }
 
 const ah_kernel ah_avx2 = {

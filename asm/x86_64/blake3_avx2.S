@@ -17,10 +17,8 @@
  *
  * Where its cycles go: a compression is 56 G of 18 instructions, 16 loads, 16 inserts, 32 shuffles, 16 stores, 8
  * exclusive ors: 1,100 for eight blocks. A core that executes three a cycle takes 0.72 cycles a byte, and that is about
- * what comes out on Zen 3 (shifts and shuffles are 450 of them and have two of its four ports). The rotation by 12 and
- * by 7 needs a seventeenth register: word 8, of row c, goes to SPILL meanwhile and comes back as the memory operand of
- * the next addition. Row c is the one that is not wanted for another four instructions of the chain, which hides the way
- * through memory; with row a, which is wanted at once, it was 5 % slower.
+ * what comes out on Zen 3 (shifts and shuffles are 450 of them and have two of its four ports). The rounds are
+ * blake3_avx2_round.h's, which says what SPILL is for.
  *
  * Eight chunks are eight streams of 1 KiB, and a page ends every half of them, so no core's own prefetching keeps up: the
  * same blocks of the next eight chunks are asked for, which from 8 MiB on is worth a third.
@@ -40,7 +38,7 @@
 #define B_M	0
 #define B_LO	512
 #define B_HI	544
-#define SPILL	576
+#define SPILL	rsp + 576
 #define FRAME	608
 #define OUT	rcx
 #define COUNTER	rdx
@@ -51,14 +49,7 @@
 
 #include "function.h"
 #include "blake3_avx2.h"
-
-	/* Four instructions, one a G. */
-	.macro EACH op, r0, r1, r2, r3, s0, s1, s2, s3
-	\op	ymm\r0, ymm\r0, ymm\s0
-	\op	ymm\r1, ymm\r1, ymm\s1
-	\op	ymm\r2, ymm\r2, ymm\s2
-	\op	ymm\r3, ymm\r3, ymm\s3
-	.endm
+#include "blake3_avx2_round.h"
 
 	.macro MESSAGE r0, r1, r2, r3, m0, m1, m2, m3
 	vpaddd	ymm\r0, ymm\r0, [rsp + B_M + 32 * \m0]
@@ -67,65 +58,7 @@
 	vpaddd	ymm\r3, ymm\r3, [rsp + B_M + 32 * \m3]
 	.endm
 
-	.macro BYTES r0, r1, r2, r3, mask
-	vpshufb	ymm\r0, ymm\r0, [B_K + \mask]
-	vpshufb	ymm\r1, ymm\r1, [B_K + \mask]
-	vpshufb	ymm\r2, ymm\r2, [B_K + \mask]
-	vpshufb	ymm\r3, ymm\r3, [B_K + \mask]
-	.endm
-
-	.macro SHIFTS r0, r1, r2, r3, t, right, left
-	.irp r, \r0, \r1, \r2, \r3
-	vpsrld	ymm\t, ymm\r, \right
-	vpslld	ymm\r, ymm\r, \left
-	vpor	ymm\r, ymm\r, ymm\t
-	.endr
-	.endm
-
-	/* c += d, of words c; word 8 comes from SPILL. */
-	.macro ADD_TO_C c0, c1, c2, c3, d0, d1, d2, d3
-	ADD_TO_ONE \c0, \d0
-	ADD_TO_ONE \c1, \d1
-	ADD_TO_ONE \c2, \d2
-	ADD_TO_ONE \c3, \d3
-	.endm
-
-	.macro ADD_TO_ONE c, d
-	.if \c == 8
-	vpaddd	ymm8, ymm\d, [rsp + SPILL]
-	.else
-	vpaddd	ymm\c, ymm\c, ymm\d
-	.endif
-	.endm
-
-	/* Rotations of four b; word 8 goes to SPILL, and its register is free. */
-	.macro ROTATE_B b0, b1, b2, b3, right, left
-	vmovdqa	[rsp + SPILL], ymm8
-	SHIFTS	\b0, \b1, \b2, \b3, 8, \right, \left
-	.endm
-
-	/* Four G: rows a, b, c, d; the first message words are added already, y are the second. */
-	.macro G4 a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3, y0, y1, y2, y3
-	EACH	vpaddd, \a0, \a1, \a2, \a3, \b0, \b1, \b2, \b3
-	EACH	vpxor, \d0, \d1, \d2, \d3, \a0, \a1, \a2, \a3
-	BYTES	\d0, \d1, \d2, \d3, B3_ROT16
-	ADD_TO_C \c0, \c1, \c2, \c3, \d0, \d1, \d2, \d3
-	EACH	vpxor, \b0, \b1, \b2, \b3, \c0, \c1, \c2, \c3
-	MESSAGE	\a0, \a1, \a2, \a3, \y0, \y1, \y2, \y3
-	ROTATE_B \b0, \b1, \b2, \b3, 12, 20
-	EACH	vpaddd, \a0, \a1, \a2, \a3, \b0, \b1, \b2, \b3
-	EACH	vpxor, \d0, \d1, \d2, \d3, \a0, \a1, \a2, \a3
-	BYTES	\d0, \d1, \d2, \d3, B3_ROT8
-	ADD_TO_C \c0, \c1, \c2, \c3, \d0, \d1, \d2, \d3
-	EACH	vpxor, \b0, \b1, \b2, \b3, \c0, \c1, \c2, \c3
-	ROTATE_B \b0, \b1, \b2, \b3, 7, 25
-	.endm
-
-	.macro ROUND m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11, m12, m13, m14, m15
-	MESSAGE	0, 1, 2, 3, \m0, \m2, \m4, \m6
-	G4	0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, \m1, \m3, \m5, \m7
-	MESSAGE	0, 1, 2, 3, \m8, \m10, \m12, \m14
-	G4	0, 1, 2, 3, 5, 6, 7, 4, 10, 11, 8, 9, 15, 12, 13, 14, \m9, \m11, \m13, \m15
+	.macro SLICE	/* nothing runs beside it */
 	.endm
 
 	/* One compression of eight lanes: the chaining values in ymm0 to ymm7 become the new ones. */
@@ -135,7 +68,7 @@
 	LOAD4	32
 	LOAD4	48
 	vmovdqa	ymm8, [B_K + B3_IV]
-	vmovdqa	[rsp + SPILL], ymm8
+	vmovdqa	[SPILL], ymm8
 	vmovdqa	ymm9, [B_K + B3_IV + 32]
 	vmovdqa	ymm10, [B_K + B3_IV + 64]
 	vmovdqa	ymm11, [B_K + B3_IV + 96]
@@ -150,7 +83,7 @@
 	ROUND	12, 13, 9, 11, 15, 10, 14, 8, 7, 2, 5, 3, 0, 1, 6, 4
 	ROUND	9, 14, 11, 5, 8, 12, 15, 1, 13, 3, 0, 10, 2, 6, 4, 7
 	ROUND	11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13
-	vpxor	ymm0, ymm0, [rsp + SPILL]
+	vpxor	ymm0, ymm0, [SPILL]
 	vpxor	ymm1, ymm1, ymm9
 	vpxor	ymm2, ymm2, ymm10
 	vpxor	ymm3, ymm3, ymm11
