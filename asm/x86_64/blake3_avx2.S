@@ -246,9 +246,7 @@ FUNCTION ah_blake3_avx2_parents
 END ah_blake3_avx2_parents
 
 CONSTANTS
-	.globl	SYMBOL(ah_blake3_avx2_k)
-	.hidden	SYMBOL(ah_blake3_avx2_k)
-SYMBOL(ah_blake3_avx2_k):
+CONSTANT ah_blake3_avx2_k
 	.macro LANES word
 	.long	\word, \word, \word, \word, \word, \word, \word, \word
 	.endm

@@ -3,6 +3,7 @@
  *     FUNCTION name      hidden, 64-byte aligned, a valid target of an indirect call under CET, with unwind information
  *     END name
  *     CONSTANTS          what follows is read-only data, 64-byte aligned; reached relative to rip, so without relocation
+ *     CONSTANT name      hidden: what follows has this name in other files too
  *     CODE               back to instructions
  *
  * Syntax: GNU as, Intel operand order without prefixes.
@@ -27,6 +28,11 @@ _\name:
 	.section __TEXT,__const
 	.p2align 6
 	.endm
+	.macro CONSTANT name
+	.private_extern _\name
+	.globl	_\name
+_\name:
+	.endm
 #else
 #define SYMBOL(name) name
 	.macro FUNCTION name
@@ -46,6 +52,11 @@ _\name:
 	.macro CONSTANTS
 	.section .rodata, "a", @progbits
 	.p2align 6
+	.endm
+	.macro CONSTANT name
+	.globl	\name
+	.hidden	\name
+\name:
 	.endm
 
 	/* no executable stack */

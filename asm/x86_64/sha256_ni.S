@@ -40,9 +40,7 @@ FUNCTION ah_sha256_ni_blocks
 END ah_sha256_ni_blocks
 
 CONSTANTS
-	.globl	SYMBOL(ah_sha256_ni_k)
-	.hidden	SYMBOL(ah_sha256_ni_k)
-SYMBOL(ah_sha256_ni_k):
+CONSTANT ah_sha256_ni_k
 	/* FIPS 180-4, 4.2.2 */
 	.long	0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5
 	.long	0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174

@@ -9,31 +9,32 @@
  * the majority of a, b, c is b ^ ((a ^ b) & (b ^ c)), of which a ^ b is the next round's b ^ c.
  *
  * A round is 22 operations of the scalar units and two moves: four units need 5.5 cycles for it. Its chain from e to the
- * next e is 5: two xors after a rotation, two additions. What a round adds is in that order.
+ * next e is 5: two xors after a rotation, two additions. The order is one that random exchanges found: a 50th faster than
+ * the one written down first.
  */
 	.set	sc_round, 0
 
 	.macro SC_ROUND a, b, c, d, e, f, g, h, b_c, a_b
+	rorx	r13d, \e, 11
 	add	\h, [SC_WK + 32 * sc_round]
 	rorx	r12d, \e, 6
-	rorx	r13d, \e, 11
 	mov	\a_b, \e
-	and	\a_b, \f
 	xor	r12d, r13d
-	rorx	r13d, \e, 25
+	and	\a_b, \f
 	add	\h, \a_b
 	andn	\a_b, \e, \g
+	rorx	r13d, \e, 25
 	xor	r12d, r13d
 	add	\h, \a_b
-	rorx	r13d, \a, 2
 	add	\h, r12d
 	rorx	r12d, \a, 13
 	mov	\a_b, \a
+	rorx	r13d, \a, 2
 	xor	\a_b, \b
-	xor	r13d, r12d
 	and	\b_c, \a_b
-	rorx	r12d, \a, 22
+	xor	r13d, r12d
 	add	\d, \h
+	rorx	r12d, \a, 22
 	xor	\b_c, \b
 	xor	r13d, r12d
 	add	\h, \b_c
