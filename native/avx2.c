@@ -1,9 +1,11 @@
-/* The kernel for AVX2 without SHA-NI: BLAKE3 by the eight lanes of asm/x86_64, SHA-256 by scalar rounds with a message
- * schedule of four words at a time.
+/* The kernel for AVX2 without SHA-NI. Both functions over eight chunks and more are asm/x86_64/avx2.S; BLAKE3 alone is by
+ * the eight lanes of asm/x86_64; SHA-256 alone, and what is left of both, by scalar rounds with a message schedule of four
+ * words at a time.
  *
- * The rounds are C: 64 times 22 scalar instructions are what four ports are busy with for 350 cycles a block, rorx and
+ * These rounds are C: 64 times 22 scalar instructions are what four ports are busy with for 350 cycles a block, rorx and
  * andn included, and a compiler emits just these. The vector unit idles meanwhile, so the schedule costs nothing if it
- * stands between the rounds: that is written out here, and the compiler leaves it there.
+ * stands between the rounds: that is written out here, and the compiler leaves it there. (Assembly for both gains what a
+ * compiler does not do: it lays BLAKE3 between the rounds, and the schedule of eight blocks at once.)
  */
 #include "artifact_hash.h"
 #include "portable.h"

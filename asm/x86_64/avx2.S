@@ -1,31 +1,35 @@
-/* Both functions without SHA-NI: SHA-256 by the scalar units, BLAKE3 and SHA-256's message schedule by the vector units.
+/* Both functions without SHA-NI: SHA-256 by the scalar units, BLAKE3 and SHA-256's message schedule by the vector
+ * units.
  *
  *     void ah_avx2_dual_eights(const ah_lane *lane, size_t eights)                                        rdi, rsi
  *         chaining values of `eights` times eight chunks, and SHA-256 over them
  *
  * System V calls. Needs AVX2, BMI1 and BMI2. Clobbers all registers that a callee may; upper halves are left clean.
  *
- * How it goes. SHA-256 of one stream is a chain, but its message schedule is not: word t of eight blocks that follow one
- * another is one vector, as word t of eight chunks is in BLAKE3. So there are eight blocks of SHA-256 to a compression of
- * eight lanes. While the rounds of eight blocks run (64 scalar rounds a block, sha256_scalar.h), there run beside them
+ * How it goes. SHA-256 of one stream is a chain, but its message schedule is not: word t of eight blocks that follow
+ * one another is one vector, as word t of eight chunks is in BLAKE3. So there are eight blocks of SHA-256 to a
+ * compression of eight lanes. While the rounds of eight blocks run (64 scalar rounds a block, sha256_scalar.h), there
+ * run beside them
  *
  *     block 0         BLAKE3's message of this compression is transposed, and the first 16 words of the next eight blocks
  *     blocks 1 to 7   a round of BLAKE3 each, and seven further words of the schedule of those next eight blocks (of the
  *                     49 one is too many, and nobody reads it)
  *
- * Blocks 1 to 7 are one loop: 64 rounds, one of BLAKE3 and seven words are 11 KiB of code, and all of it written out would
- * not fit into the first cache. What differs between them, order of the message words and constants, is read from a table.
+ * Blocks 1 to 7 are one loop: 64 rounds, one of BLAKE3 and seven words are 11 KiB of code, and all of it written out
+ * would not fit into the first cache. What differs between them, order of the message words and constants, is read
+ * from a table.
  *
- * Register map. General: eax to r11d and r12d to r15d are sha256_scalar.h's; rdi is SC_WK, 4 bytes further with each block
- * (lane) and in one of the two buffers after the other; rsi is BLAKE3's block of lane 0 in block 0, then the entry of the
- * table; rbp the next eight blocks, then the next word of their schedule. Vectors: BLAKE3's state within a round, in
- * memory (B_V) otherwise; ymm0 to ymm3 for the schedule and to transpose.
+ * Register map. General: eax to r11d and r12d to r15d are sha256_scalar.h's; rdi is SC_WK, 4 bytes further with each
+ * block (lane) and in one of the two buffers after the other; rsi is BLAKE3's block of lane 0 in block 0, then the
+ * entry of the table; rbp the next eight blocks, then the next word of their schedule. Vectors: BLAKE3's state within
+ * a round, in memory (B_V) otherwise; ymm0 to ymm6 for the schedule and to transpose.
  *
- * Where its cycles go: 64 rounds of 22 operations are 352 cycles of four scalar units; the 310 vector instructions a block
- * need 80 of four vector units; together 1,900 instructions a block, 5 a cycle.
+ * Where its cycles go: 64 rounds of 22 operations are 352 cycles of four scalar units; the 310 vector instructions a
+ * block need 80 of four vector units; together 1,900 instructions a block, 317 cycles where six are dispatched.
+ * Measured are 390 for the rounds alone (see sha256_scalar.h) and 467 for all.
  *
- *     CPU                       cycles a byte of both    one after the other
- *     AMD Zen 3 (EPYC)          @@                       8.5
+ *     CPU                       cycles a byte of both    one after the other    rounds alone
+ *     AMD Zen 3 (EPYC)          7.3                      8.5                    6.1
  */
 #define B_K	rip + SYMBOL(ah_blake3_avx2_k)
 #define SC_WK	rdi
@@ -37,7 +41,7 @@
 #define F_IN	24		/* BLAKE3's next block of lane 0 */
 #define F_AHEAD	32		/* the eight blocks after those that SHA-256 is at */
 #define F_LAST	40		/* the last eight of all */
-#define F_BUFFER 48		/* W and WK of the eight blocks that SHA-256 is at; the others are at NEXT_BUFFER - that */
+#define F_BUFFER 48		/* W and WK of the eight blocks that SHA-256 is at; the others are at F_BOTH - that */
 #define F_BOTH	56		/* the sum of the two buffers' addresses */
 #define F_BLOCK	64		/* of 16, the next one */
 #define F_COUNTER 72

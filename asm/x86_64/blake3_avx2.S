@@ -3,25 +3,25 @@
  *     void ah_blake3_avx2_chunks(const uint8_t *in, size_t eights, uint64_t counter, uint8_t *out, size_t last)
  *     void ah_blake3_avx2_parents(const uint8_t *in, size_t eights, uint8_t *out, size_t last)
  *
- * `eights` times eight chunks (parents), then `last` more: 0, or 4 to 7. Those are taken as eight that overlap: lanes 0
- * to 3 are the first four of them, lanes 4 to 7 the last four, so nothing outside of the input is read. A lane that is
- * computed twice costs nothing: eight lanes take the time of one. Parents may overwrite their input: eight are read
- * before the first is written, and written to the place of what was read.
+ * `eights` times eight chunks (parents), then `last` more: 0, or 4 to 7. Those are taken as eight that overlap: lanes
+ * 0 to 3 are the first four of them, lanes 4 to 7 the last four, so nothing outside of the input is read. A lane that
+ * is computed twice costs nothing: eight lanes take the time of one. Parents may overwrite their input: eight are
+ * read before the first is written, and written to the place of what was read.
  *
  * System V calls. Needs AVX2. Clobbers all general registers that a callee may, and all vector registers. Their upper
  * halves are left clean.
  *
  * Register map: ymm0 to ymm15 are the state, words 0 to 15 of eight lanes; between two blocks ymm0 to ymm7 are the
- * chaining values and the others serve to transpose the message, which lies in the frame. The general registers: see the
- * definitions. Frame: B_M, 16 vectors, the message; B_LO and B_HI, the halves of the counters; SPILL, one vector.
+ * chaining values and the others serve to transpose the message, which lies in the frame. The general registers: see
+ * the definitions. Frame: B_M, 16 vectors, the message; B_LO and B_HI, the halves of the counters; SPILL, one vector.
  *
  * Where its cycles go: a compression is 56 G of 18 instructions, 16 loads, 16 inserts, 32 shuffles, 16 stores, 8
- * exclusive ors: 1,100 for eight blocks. A core that executes three a cycle takes 0.72 cycles a byte, and that is about
- * what comes out on Zen 3 (shifts and shuffles are 450 of them and have two of its four ports). The rounds are
+ * exclusive ors: 1,100 for eight blocks. A core that executes three a cycle takes 0.72 cycles a byte, and that is
+ * about what comes out on Zen 3 (shifts and shuffles are 450 of them and have two of its four ports). The rounds are
  * blake3_avx2_round.h's, which says what SPILL is for.
  *
- * Eight chunks are eight streams of 1 KiB, and a page ends every half of them, so no core's own prefetching keeps up: the
- * same blocks of the next eight chunks are asked for, which from 8 MiB on is worth a third.
+ * Eight chunks are eight streams of 1 KiB, and a page ends every half of them, so no core's own prefetching keeps up:
+ * the same blocks of the next eight chunks are asked for, which from 8 MiB on is worth a third.
  *
  *     CPU                       cycles a byte, 256 KiB    8 MiB
  *     AMD Zen 3 (EPYC)          0.72                      0.83

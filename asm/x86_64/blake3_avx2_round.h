@@ -1,4 +1,5 @@
-/* BLAKE3's round in eight lanes of AVX2 with the whole state in registers: word i of eight lanes in ymm i, four G at once.
+/* BLAKE3's round in eight lanes of AVX2 with the whole state in registers: word i of eight lanes in ymm i, four G at
+ * once.
  *
  * The including file defines:
  *
@@ -9,10 +10,9 @@
  *              part: it may use no vector register
  *
  * Sixteen words take all registers, and a rotation by 12 or by 7 needs one more: word 8, of row c, is always in SPILL
- * then, and comes back as the memory operand of the next addition. Row c is the one that is not wanted for another four
- * instructions of the chain, which hides the way through memory; with row a, which is wanted at once, it was 5 % slower.
- * So word 8 is in SPILL, not in ymm8, before a round and after it.
- */
+ * then, and comes back as the memory operand of the next addition. Row c is the one that is not wanted for another
+ * four instructions of the chain, which hides the way through memory; with row a, which is wanted at once, it was 5 %
+ * slower. So word 8 is in SPILL, not in ymm8, before a round and after it. */
 #define B3_ROUND_SLICES	40
 
 	/* Four instructions, one a G. */

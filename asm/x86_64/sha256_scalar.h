@@ -1,17 +1,16 @@
-/* SHA-256's 64 rounds of one block by scalar instructions (BMI1, BMI2), to be laid between another instruction stream:
- * `SC_ROUNDS n` emits the next n, through one block.
+/* SHA-256's 64 rounds of one block by scalar instructions (BMI1, BMI2), to be laid between another instruction
+ * stream: `SC_ROUNDS n` emits the next n, through one block.
  *
- * The message schedule is somebody else's: SC_WK is the address of word 0 plus constant 0, and that of round t is 32 * t
- * bytes further (word t of eight blocks is one vector). SC_STATE is the address of the state, eight words a to h.
+ * The message schedule is somebody else's: SC_WK is the address of word 0 plus constant 0, and that of round t is 32
+ * * t bytes further (word t of eight blocks is one vector). SC_STATE is the address of the state, eight words a to h.
  *
- * Registers: eax ebx ecx edx r8d r9d r10d r11d are a to h at the beginning of a block and at its end; r12d to r15d serve
- * within a round, and r12 and r13 are free between two. r14 and r15 hold b ^ c of the next round and nothing, in turns:
- * the majority of a, b, c is b ^ ((a ^ b) & (b ^ c)), of which a ^ b is the next round's b ^ c.
+ * Registers: eax ebx ecx edx r8d r9d r10d r11d are a to h at the beginning of a block and at its end; r12d to r15d
+ * serve within a round, and r12 and r13 are free between two. r14 and r15 hold b ^ c of the next round and nothing,
+ * in turns: the majority of a, b, c is b ^ ((a ^ b) & (b ^ c)), of which a ^ b is the next round's b ^ c.
  *
- * A round is 22 operations of the scalar units and two moves: four units need 5.5 cycles for it. Its chain from e to the
- * next e is 5: two xors after a rotation, two additions. The order is one that random exchanges found: a 50th faster than
- * the one written down first.
- */
+ * A round is 22 operations of the scalar units and two moves: four units need 5.5 cycles for it. Its chain from e to
+ * the next e is 5: two xors after a rotation, two additions. The order is one that random exchanges found: a 50th
+ * faster than the one written down first. */
 	.set	sc_round, 0
 
 	.macro SC_ROUND a, b, c, d, e, f, g, h, b_c, a_b

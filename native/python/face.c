@@ -1,16 +1,17 @@
 /* The short way from Python to the kernel: what a hasher does for every buffer, as a type of CPython's own.
  *
- * Of what a buffer of 64 bytes takes, the two digests are a tenth; a call through cffi, the objects around it and Python's
- * own calls were the rest. So these calls are written out here, and the rare ones reach the state through cffi, between
- * `_enter` and `_leave`. This is a second module in the library of cffi's: one kernel, one dispatch table.
+ * Of what a buffer of 64 bytes takes, the two digests are a tenth; a call through cffi, the objects around it and
+ * Python's own calls were the rest. So these calls are written out here, and the rare ones reach the state through
+ * cffi, between `_enter` and `_leave`. This is a second module in the library of cffi's: one kernel, one dispatch
+ * table.
  *
  *     dual_digest(buffer)                 both digests of one buffer
  *     Hasher                              update, length; _enter, _leave
  *     Dual(Hasher), Single(Hasher)        digests(); digest(), algorithm: hashing/__init__.py makes its classes of them
  *     bind(result, busy)                  the classes of what is returned and raised; before all others
  *
- * Threads: a call gives the GIL away from GIL_BYTES on, as hashlib does, since below that it costs more than it gains. Then
- * `busy` keeps other threads out of this hasher's state; it is only looked at and set under the GIL.
+ * Threads: a call gives the GIL away from GIL_BYTES on, as hashlib does, since below that it costs more than it
+ * gains. Then `busy` keeps other threads out of this hasher's state; it is only looked at and set under the GIL.
  *
  * Only the limited API of 3.12 is used, as in the rest of the library.
  */
