@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
-NATIVE := $(wildcard native/* asm/*/*)
+NATIVE := $(wildcard native/*.* native/python/* asm/*/*)
 # for programs in C that hold the whole kernel; NO_ASM=1 leaves the assembly out
 ASSEMBLY := $(if $(NO_ASM),,$(wildcard asm/$(shell uname -m)/*.S))
 KERNEL_CC := $(or $(CC),cc) -std=c11

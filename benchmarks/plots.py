@@ -1,4 +1,4 @@
-"""Results as SVG: bars per piece of work, lines over sizes. No library: a chart here is a few dozen elements."""
+"""Results as SVG: bars per piece of work, lines over sizes. No library: a chart is a few dozen elements."""
 
 from __future__ import annotations
 
@@ -34,40 +34,72 @@ def bars(title: str, unit: str, rows: Sequence[Row]) -> str:
     return _svg(40 + len(rows) * (_BAR + 8), draw())
 
 
-def lines(title: str, result: Result) -> str:
-    """A grid's medians: works across, a line for each contender, the axis of rates logarithmic."""
+type _Lines = dict[str, dict[str, float]]  # by contender and work: its median
+
+_OTHERS = "others"
+_COLUMNS, _PANEL_WIDTH, _PANEL_HEIGHT = 2, _WIDTH / 2, 230
+_GRID = (46, 34, 214, 160)  # left, top, width, height within a panel; the names of the lines are to its right
+
+
+def lines(title: str, result: Result, reference: str | None = None) -> str:
+    """A grid's medians as small panels with the same axes: works across, rates upward, logarithmic.
+
+    Contenders called `way [variant]` are the lines of the way's panel, and `reference`, in grey, with them. Those
+    without a variant have a panel of their own.
+    """
     works = list(dict.fromkeys(row.work for row in result.rows))
-    contenders = list(dict.fromkeys(row.contender for row in result.rows))
-    found = [row.rate.median for row in result.rows]
-    low, high = math.floor(math.log10(min(found))), math.ceil(math.log10(max(found)))
-    left, top, width, height = 60, 34, 520, 360
-
-    def x(at: int) -> float:
-        return left + width * at / max(1, len(works) - 1)
-
-    def y(value: float) -> float:
-        return top + height * (high - math.log10(value)) / max(1, high - low)
+    rates = [row.rate.median for row in result.rows]
+    powers = range(math.floor(math.log10(min(rates))), math.ceil(math.log10(max(rates))) + 1)
+    panels = _panels(result)
+    if reference in panels.get(_OTHERS, {}):
+        for way, members in panels.items():
+            if way != _OTHERS:
+                members[reference] = panels[_OTHERS][reference]
 
     def draw() -> Iterator[str]:
         yield _text(10, 18, title, weight="bold")
-        for power in range(low, high + 1):
-            yield _line(left, y(10**power), left + width, y(10**power), "#ddd", 1)
-            yield _text(left - 6, y(10**power) + 4, f"{10**power:g}", anchor="end")
-        for at, work in enumerate(works):
-            yield _text(x(at), top + height + 18, work, anchor="middle")
-        for at, name in enumerate(contenders):
-            colour = _COLOURS[at % len(_COLOURS)]
-            dash = "" if at < len(_COLOURS) else ' stroke-dasharray="5 3"'
-            points = " ".join(
-                f"{x(works.index(row.work)):.1f},{y(row.rate.median):.1f}"
-                for row in result.rows
-                if row.contender == name
-            )
-            yield f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>'
-            yield _line(left + width + 14, top + 8 + 18 * at, left + width + 34, top + 8 + 18 * at, colour, 3)
-            yield _text(left + width + 40, top + 12 + 18 * at, name)
+        for at, (way, members) in enumerate(panels.items()):
+            left, top = at % _COLUMNS * _PANEL_WIDTH, 24 + at // _COLUMNS * _PANEL_HEIGHT
+            yield f'<g transform="translate({left:.0f} {top:.0f})">'
+            yield from _panel(way, works, powers, members, reference if way != _OTHERS else None)
+            yield "</g>"
 
-    return _svg(max(top + height + 30, top + 18 * len(contenders) + 12), draw())
+    return _svg(24 + math.ceil(len(panels) / _COLUMNS) * _PANEL_HEIGHT, draw())
+
+
+def _panels(result: Result) -> dict[str, _Lines]:
+    found: dict[str, _Lines] = {}
+    for row in result.rows:
+        way, bracket, variant = row.contender.removesuffix("]").partition(" [")
+        panel = found.setdefault(way if bracket else _OTHERS, {})
+        panel.setdefault(variant or row.contender, {})[row.work] = row.rate.median
+    return found
+
+
+def _panel(
+    name: str, works: Sequence[str], powers: range, members: _Lines, reference: str | None = None
+) -> Iterator[str]:
+    left, top, width, height = _GRID
+
+    def x(work: str) -> float:
+        return left + width * works.index(work) / max(1, len(works) - 1)
+
+    def y(value: float) -> float:
+        return top + height * (powers[-1] - math.log10(value)) / max(1, len(powers) - 1)
+
+    yield _text(left, top - 10, name, weight="bold")
+    for power in powers:
+        yield _line(left, y(10**power), left + width, y(10**power), "#ddd", 1)
+        yield _text(left - 6, y(10**power) + 4, f"{10**power:g}", anchor="end")
+    for work in works[:: max(1, len(works) // 4)]:  # as many as there is room for
+        yield _text(x(work), top + height + 18, work, anchor="middle")
+    for at, (member, medians) in enumerate(members.items()):
+        colour = _GREY if member == reference else _COLOURS[at % len(_COLOURS)]
+        points = " ".join(f"{x(work):.1f},{y(rate):.1f}" for work, rate in medians.items())
+        yield f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
+        middle = top + 8 + 18 * at
+        yield _line(left + width + 10, middle, left + width + 24, middle, colour, 3)
+        yield _text(left + width + 28, middle + 4, member)
 
 
 def _svg(height: float, elements: Iterator[str]) -> str:

@@ -1,9 +1,11 @@
-/* The kernel for AVX2 without SHA-NI: BLAKE3 by the eight lanes of asm/x86_64, SHA-256 by scalar rounds with a message
- * schedule of four words at a time.
+/* The kernel for AVX2 without SHA-NI. Both functions over eight chunks and more are asm/x86_64/avx2.S; BLAKE3 alone is by
+ * the eight lanes of asm/x86_64; SHA-256 alone, and what is left of both, by scalar rounds with a message schedule of four
+ * words at a time.
  *
- * The rounds are C: 64 times 22 scalar instructions are what four ports are busy with for 350 cycles a block, rorx and
+ * These rounds are C: 64 times 22 scalar instructions are what four ports are busy with for 350 cycles a block, rorx and
  * andn included, and a compiler emits just these. The vector unit idles meanwhile, so the schedule costs nothing if it
- * stands between the rounds: that is written out here, and the compiler leaves it there.
+ * stands between the rounds: that is written out here, and the compiler leaves it there. (Assembly for both gains what a
+ * compiler does not do: it lays BLAKE3 between the rounds, and the schedule of eight blocks at once.)
  */
 #include "artifact_hash.h"
 #include "portable.h"
@@ -11,6 +13,11 @@
 #if defined(AH_ASM) && defined(__x86_64__)
 #include "x86_64.h"
 #include <immintrin.h>
+
+enum { LANES = 8 };
+
+/* avx2.S: both functions over eight chunks at once. */
+AH_INTERNAL void ah_avx2_dual_eights(const ah_lane *lane, size_t eights);
 
 #define TARGET __attribute__((target("avx2,bmi,bmi2")))
 #define INLINE TARGET static inline __attribute__((always_inline))
@@ -95,15 +102,13 @@ TARGET void ah_avx2_sha256_blocks(uint32_t state[8], const uint8_t *in, size_t b
     }
 }
 
-/* One function after the other while the chunks are in the first cache. */
+/* Eight chunks at once in one instruction stream; what is left, one function after the other. */
 static void dual_chunks(const ah_lane *lane, size_t chunks) {
-    enum { AT_ONCE = 16 };
-    for (size_t done = 0; done < chunks; done += AT_ONCE) {
-        size_t now = chunks - done < AT_ONCE ? chunks - done : AT_ONCE;
-        ah_lane at = ah_skip(*lane, done);
-        ah_avx2_sha256_blocks(at.sha256, at.in, now * (AH_CHUNK_BYTES / AH_BLOCK_BYTES));
-        ah_avx2_blake3_chunks(at.in, now, at.counter, at.out);
-    }
+    size_t eights = chunks / LANES, rest = chunks % LANES;
+    ah_lane at = ah_skip(*lane, eights * LANES);
+    ah_avx2_dual_eights(lane, eights);
+    ah_avx2_sha256_blocks(at.sha256, at.in, rest * (AH_CHUNK_BYTES / AH_BLOCK_BYTES));
+    ah_avx2_blake3_chunks(at.in, rest, at.counter, at.out);
 }
 
 const ah_kernel ah_avx2 = {

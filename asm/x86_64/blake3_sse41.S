@@ -5,7 +5,8 @@
  *
  * blake3_avx2.S with half the lanes and two-operand instructions; see there. Parents may overwrite their input. Assembly,
  * since with 16 registers for 16 words of state a compiler passes half of them through memory, on the critical path: its
- * code took 2.2 cycles a byte. The seventeenth register, for rotations, is the first word's, which waits in SPILL.
+ * code took 2.2 cycles a byte. The seventeenth register, for rotations, is word 8's, which waits in SPILL: see
+ * blake3_avx2_round.h.
  *
  * System V calls. Clobbers rax, rdx, rsi, rdi, rcx, r8 to r11, xmm0 to xmm15. Frame: M, 16 vectors, the message; LO and
  * HI, the halves of the counters; SPILL, one vector.
@@ -51,43 +52,56 @@
 	.endr
 	.endm
 
-	/* Rotations of four vectors; xmm0 is the temporary. */
+	/* Rotations of four vectors. Word 8 goes to SPILL, and its register is the temporary. */
 	.macro SHIFTS right, left, r:vararg
+	movdqa	[rsp + SPILL], xmm8
 	.irp i, \r
-	movdqa	xmm0, xmm\i
-	psrld	xmm0, \right
+	movdqa	xmm8, xmm\i
+	psrld	xmm8, \right
 	pslld	xmm\i, \left
-	por	xmm\i, xmm0
+	por	xmm\i, xmm8
 	.endr
 	.endm
 
-	/* Four G with rows a = 0 1 2 3; the first message words are added already, y are the second. Word 0 is left in SPILL. */
+	/* c += d; word 8 comes from SPILL. */
+	.macro ADD_TO_C c0, c1, c2, c3, d0, d1, d2, d3
+	ADD_TO_ONE \c0, \d0
+	ADD_TO_ONE \c1, \d1
+	ADD_TO_ONE \c2, \d2
+	ADD_TO_ONE \c3, \d3
+	.endm
+
+	.macro ADD_TO_ONE c, d
+	.if \c == 8
+	movdqa	xmm8, xmm\d
+	paddd	xmm8, [rsp + SPILL]
+	.else
+	paddd	xmm\c, xmm\d
+	.endif
+	.endm
+
+	/* Four G with rows a = 0 1 2 3; the first message words are added already, y are the second. */
 	.macro G4 b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3, y0, y1, y2, y3
 	EACH	paddd, 0, 1, 2, 3, \b0, \b1, \b2, \b3
 	EACH	pxor, \d0, \d1, \d2, \d3, 0, 1, 2, 3
 	BYTES	B3_ROT16, \d0, \d1, \d2, \d3
-	EACH	paddd, \c0, \c1, \c2, \c3, \d0, \d1, \d2, \d3
+	ADD_TO_C \c0, \c1, \c2, \c3, \d0, \d1, \d2, \d3
 	EACH	pxor, \b0, \b1, \b2, \b3, \c0, \c1, \c2, \c3
 	MESSAGE	\y0, \y1, \y2, \y3
-	movdqa	[rsp + SPILL], xmm0
 	SHIFTS	12, 20, \b0, \b1, \b2, \b3
-	movdqa	xmm0, [rsp + SPILL]
 	EACH	paddd, 0, 1, 2, 3, \b0, \b1, \b2, \b3
 	EACH	pxor, \d0, \d1, \d2, \d3, 0, 1, 2, 3
 	BYTES	B3_ROT8, \d0, \d1, \d2, \d3
-	EACH	paddd, \c0, \c1, \c2, \c3, \d0, \d1, \d2, \d3
+	ADD_TO_C \c0, \c1, \c2, \c3, \d0, \d1, \d2, \d3
 	EACH	pxor, \b0, \b1, \b2, \b3, \c0, \c1, \c2, \c3
-	movdqa	[rsp + SPILL], xmm0
 	SHIFTS	7, 25, \b0, \b1, \b2, \b3
 	.endm
 
 	.macro ROUND m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11, m12, m13, m14, m15
 	MESSAGE	\m0, \m2, \m4, \m6
 	G4	4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, \m1, \m3, \m5, \m7
-	movdqa	xmm0, [rsp + SPILL]
 	MESSAGE	\m8, \m10, \m12, \m14
 	G4	5, 6, 7, 4, 10, 11, 8, 9, 15, 12, 13, 14, \m9, \m11, \m13, \m15
-	movdqa	xmm0, [rsp + SPILL]
 	.endm
 
 	/* 4x4 words: rows r0, r1, r2, r3 to columns r1, t0, r3, r0. */
@@ -120,6 +134,7 @@
 	movdqa	[rsp + M + 4 * \at + 48], xmm8
 	.endr
 	movdqa	xmm8, [K + B3_IV]
+	movdqa	[rsp + SPILL], xmm8
 	movdqa	xmm9, [K + B3_IV + 32]
 	movdqa	xmm10, [K + B3_IV + 64]
 	movdqa	xmm11, [K + B3_IV + 96]
@@ -134,7 +149,10 @@
 	ROUND	12, 13, 9, 11, 15, 10, 14, 8, 7, 2, 5, 3, 0, 1, 6, 4
 	ROUND	9, 14, 11, 5, 8, 12, 15, 1, 13, 3, 0, 10, 2, 6, 4, 7
 	ROUND	11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13
-	EACH	pxor, 0, 1, 2, 3, 8, 9, 10, 11
+	pxor	xmm0, [rsp + SPILL]
+	pxor	xmm1, xmm9
+	pxor	xmm2, xmm10
+	pxor	xmm3, xmm11
 	EACH	pxor, 4, 5, 6, 7, 12, 13, 14, 15
 	.endm
 

@@ -79,10 +79,10 @@ def test_a_pair_is_two_idle_hashers() -> None:
         update_pair(hasher, b"a", hasher, b"b")
     with pytest.raises(BufferError):
         update_pair(hasher, b"a", other, memoryview(FIRST)[::2])
-    other._busy = True  # as a call in another thread would leave it meanwhile
+    other._enter()  # as a call in another thread would leave it meanwhile
     with pytest.raises(HasherBusyError):
         update_pair(hasher, b"a", other, b"b")
-    other._busy = False
+    other._leave()
     assert hasher.digests() == other.digests() == expected(b"")
 
 

@@ -183,3 +183,18 @@ def test_tables_and_plots_escape_and_align() -> None:
     assert table(("a", "bbb"), [("cc", "d")]) == "| a  | bbb |\n| -- | --- |\n| cc | d   |"
     drawn = ET.fromstring(plots.bars("<title>", "GB/s", [Row("w", "a & b", "GB/s", Summary(1, 1, 2, 3))]))
     assert "a & b" in {element.text for element in drawn.iter()}
+
+
+def test_a_grid_is_a_panel_for_each_way_with_the_reference_in_it() -> None:
+    rates = {"theirs": 1.0, "other": 3.0, "way [a]": 2.0, "way [b]": 4.0, "way two [a]": 5.0}
+    rows = tuple(Row(work, name, "GB/s", Summary(1, rate, rate, rate)) for work in "xy" for name, rate in rates.items())
+    result = Result("kernel", {}, {}, rows, (), grid=True)
+    svg = "{http://www.w3.org/2000/svg}"
+    panels = [
+        [text.text for text in panel.iter(f"{svg}text") if (text.text or "").isalpha() and len(text.text or "") > 3]
+        + [panel.findall(f"{svg}polyline")[-1].get("stroke")]
+        for panel in ET.fromstring(plots.lines("t", result, "theirs")).iter(f"{svg}g")
+    ]
+    grey = panels[1][-1]
+    assert panels == [["others", "theirs", "other", panels[0][-1]], ["theirs", grey], ["theirs", grey]]
+    assert len({panels[0][-1], grey}) == 2

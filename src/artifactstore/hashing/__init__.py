@@ -4,7 +4,7 @@
     hasher.update(buffer)
     hasher.digests().blake3
 
-Every call that takes bytes releases the GIL. The kernel is the best that this CPU runs, or the one that
+A call that takes 2,048 bytes or more releases the GIL. The kernel is the best that this CPU runs, or the one that
 `ARTIFACTSTORE_KERNEL` names. `SingleHasher` computes one digest of the two, `update_pair` advances two streams at once.
 """
 
@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Buffer
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from artifactstore.domain.errors import ConfigurationError
+from artifactstore.hashing import _face
 from artifactstore.hashing._kernel import ffi as _ffi
 from artifactstore.hashing._kernel import lib as _lib
 
@@ -24,23 +25,8 @@ GROUP_BYTES: int = _lib.AH_GROUP_BYTES
 STATE_BYTES: int = _lib.AH_EXPORT_BYTES
 
 _VARIABLE = "ARTIFACTSTORE_KERNEL"
-# A hasher's first buffer, if it is no longer than this and cannot change, waits for the next call: most often that asks
-# for the digests, and the two are one native call.
-_WAITING_BYTES = 65536
-
 _STATE = _ffi.typeof("ah_state *")
 _BYTES = _ffi.typeof("uint8_t[]")
-_ROOM = _ffi.typeof("uint8_t[64]")
-# ah_init sets what is read, so the allocation need not be cleared
-_new_state = _ffi.new_allocator(should_clear_after_alloc=False)
-# bound here: to look a name up in cffi's library takes as long as a short call
-_NULL = _ffi.NULL
-_init = _lib.ah_init
-_update = _lib.ah_update
-_digests_into = _lib.ah_digests
-_digest = _lib.ah_digest
-_BOTH = _lib.AH_BOTH
-_WHICH = {"blake3": _lib.AH_BLAKE3, "sha256": _lib.AH_SHA256}
 
 
 class KernelUnavailableError(ConfigurationError):
@@ -58,6 +44,11 @@ class DualDigest(NamedTuple):
 
     blake3: bytes
     sha256: bytes
+
+
+_face.bind(DualDigest, HasherBusyError)
+#: Both digests of one contiguous buffer, in one native call. BufferError for one that is not contiguous.
+dual_digest = _face.dual_digest
 
 
 def kernels() -> tuple[str, ...]:
@@ -78,117 +69,19 @@ def kernel_hits() -> dict[str, int]:
     return {name: _lib.ah_kernel_hits(index) for index, name in enumerate(kernels())}
 
 
-def _view(buffer: Buffer) -> Any:
-    # bytes go to C as they are; the buffer protocol of others costs as much as the digest of a short one
-    return buffer if type(buffer) is bytes else _ffi.from_buffer(_BYTES, buffer)
+def _state(hasher: _face.Hasher) -> Any:
+    """The native state, for this thread alone until hasher._leave(); HasherBusyError if it is another's."""
+    return _ffi.cast(_STATE, hasher._enter())
 
 
-# Room for two digests: where each goes, and both to read. Kept for the next call, since making it costs as much as the
-# digest of a short buffer; list.pop and list.append are atomic.
-_Output = tuple[Any, Any, Any]
-_outputs: list[_Output] = []
+class DualHasher(_face.Dual):
+    """Both digests of a stream that comes in pieces of any size.
 
-
-def _new_output() -> _Output:
-    room = _ffi.new(_ROOM)
-    return room, room + 32, _ffi.buffer(room)
-
-
-def dual_digest(buffer: Buffer, _which: int = _BOTH) -> DualDigest:
-    """Both digests of one contiguous buffer, in one native call. BufferError for one that is not contiguous."""
-    # written out, since each further Python call is a tenth of what a short buffer takes
-    data = buffer if type(buffer) is bytes else _ffi.from_buffer(_BYTES, buffer)
-    try:
-        output = _outputs.pop()
-    except IndexError:
-        output = _new_output()
-    both = output[2]
-    _digest(_which, data, len(data), output[0])
-    # what DualDigest(blake3, sha256) does, in half the time
-    digest = tuple.__new__(DualDigest, (both[:32], both[32:]))
-    _outputs.append(output)
-    return digest
-
-
-class _Hasher:
-    """What hashers share: a native state, and one thread at a time in it.
-
-    Each call releases the GIL, so different hashers run at once. A call that meets another one on the same hasher
-    raises HasherBusyError and changes nothing.
+    Different hashers run at once, see native/python/face.c. A call that meets another one on the same hasher raises
+    HasherBusyError and changes nothing.
     """
 
-    __slots__ = ("_busy", "_first", "_state")
-    _which: int
-
-    def __init__(self) -> None:
-        self._busy = False
-        self._first: bytes | None = None  # what waits, as long as there is no state
-        self._state: Any = None
-
-    def update(self, buffer: Buffer) -> None:
-        """Take the next bytes: any contiguous buffer of any length. BufferError for one that is not contiguous."""
-        waits = type(buffer) is bytes and len(buffer) <= _WAITING_BYTES
-        # no call, so no other thread, between the look and the mark
-        if waits and self._state is None and self._first is None and not self._busy:
-            self._first = buffer  # type: ignore[assignment]  # it is bytes
-            return
-        data = _view(buffer)
-        self._enter()
-        try:
-            _update(self._begun(), data, len(data), _NULL)
-        finally:
-            self._busy = False
-
-    @property
-    def length(self) -> int:
-        """How many bytes were taken so far."""
-        return len(self._first or b"") if self._state is None else int(_lib.ah_length(self._state))
-
-    def _digests(self) -> DualDigest:
-        first = self._first
-        if first is not None:
-            return dual_digest(first, self._which)
-        try:
-            output = _outputs.pop()
-        except IndexError:
-            output = _new_output()
-        self._enter()
-        try:
-            _digests_into(self._begun(), output[0], output[1])
-        finally:
-            self._busy = False
-        both = output[2]
-        digest = DualDigest(both[:32], both[32:])
-        _outputs.append(output)
-        return digest
-
-    def _begun(self) -> Any:
-        """The native state, which has taken all that was given; within _enter."""
-        if self._state is None:
-            state = _new_state(_STATE)
-            _init(state, self._which)
-            if self._first is not None:
-                _update(state, self._first, len(self._first), _NULL)
-            self._state, self._first = state, None
-        return self._state
-
-    def _enter(self) -> None:
-        # Under the GIL nothing comes between the look and the mark; the native call then runs without it.
-        if self._busy:
-            raise HasherBusyError("this hasher is in use by another thread")
-        self._busy = True
-
-
-class DualHasher(_Hasher):
-    """Both digests of a stream that comes in pieces of any size. One thread at a time: else HasherBusyError."""
-
     __slots__ = ()
-    _which = _BOTH
-
-    def digests(self) -> DualDigest:
-        """Both digests of what was taken so far; the hasher goes on being usable."""
-        first = self._first
-        return self._digests() if first is None else dual_digest(first)
 
     def copy(self) -> DualHasher:
         """An independent hasher that has taken the same bytes."""
@@ -197,63 +90,53 @@ class DualHasher(_Hasher):
     def export_state(self) -> bytes:
         """The state as STATE_BYTES bytes, which any version and any kernel can go on from."""
         output = _ffi.new("uint8_t[]", STATE_BYTES)
-        self._enter()
+        state = _state(self)
         try:
-            _lib.ah_export(self._begun(), output)
+            _lib.ah_export(state, output)
         finally:
-            self._busy = False
+            self._leave()
         return bytes(_ffi.buffer(output))
 
     @classmethod
     def import_state(cls, exported: bytes) -> Self:
         """A hasher that goes on from an exported state; ValueError for bytes that are none, or not of both digests."""
         hasher = cls()
-        state = _new_state(_STATE)
+        state = _state(hasher)
         wanted = _lib.ah_import(state, exported, len(exported)) == _lib.AH_OK and exported[7] == _lib.AH_BOTH
+        hasher._leave()
         if not wanted:
             raise ValueError(f"not an exported hasher of {STATE_BYTES} bytes, or of another version")
-        hasher._state = state
         return hasher
 
 
-class SingleHasher(_Hasher):
+class SingleHasher(_face.Single):
     """One digest of a stream, for those who verify by the algorithm that was stored. Else as DualHasher."""
 
-    __slots__ = ("_which", "algorithm")
-
-    def __init__(self, algorithm: Literal["blake3", "sha256"]) -> None:
-        super().__init__()
-        self.algorithm = algorithm
-        self._which = _WHICH[algorithm]
-
-    def digest(self) -> bytes:
-        """The digest of what was taken so far, 32 bytes; the hasher goes on being usable."""
-        digests = self._digests()
-        return digests.blake3 if self.algorithm == "blake3" else digests.sha256
+    __slots__ = ()
 
 
-def update_pair(first: _Hasher, first_buffer: Buffer, second: _Hasher, second_buffer: Buffer) -> None:
+def update_pair(first: _face.Hasher, first_buffer: Buffer, second: _face.Hasher, second_buffer: Buffer) -> None:
     """`first.update(first_buffer)` and `second.update(second_buffer)`, for more throughput where the CPU allows it.
 
     The hashers are two, of one kind; the buffers may differ in length. ValueError for one hasher given twice.
     """
     if first is second:
         raise ValueError("a pair is two hashers")
-    one, other = _view(first_buffer), _view(second_buffer)
-    first._enter()
+    one, other = _ffi.from_buffer(_BYTES, first_buffer), _ffi.from_buffer(_BYTES, second_buffer)
+    first_state = _state(first)
     try:
-        second._enter()
+        second_state = _state(second)
         try:
-            _lib.ah_update_pair(first._begun(), one, len(one), second._begun(), other, len(other))
+            _lib.ah_update_pair(first_state, one, len(one), second_state, other, len(other))
         finally:
-            second._busy = False
+            second._leave()
     finally:
-        first._busy = False
+        first._leave()
 
 
 def _select() -> None:
     wanted = os.environ.get(_VARIABLE) or None
-    if _lib.ah_select(_NULL if wanted is None else wanted.encode()) != _lib.AH_OK:
+    if _lib.ah_select(_ffi.NULL if wanted is None else wanted.encode()) != _lib.AH_OK:
         raise KernelUnavailableError(f"{_VARIABLE}={wanted}: this CPU can run {', '.join(kernels())}")
 
 

@@ -33,7 +33,7 @@ kernel.cdef((_PROJECT / "native" / "cdef.h").read_text())
 kernel.set_source(
     "artifactstore.hashing._kernel",
     '#include "artifact_hash.h"',
-    sources=[*_files("native", "*.c"), *_assembly()],
+    sources=[*_files("native", "*.c", "python/*.c"), *_assembly()],
     depends=[*_files("native", "*.h"), *_files("asm", "*/*.h", "*/*.inc")],
     include_dirs=["native"],
     define_macros=[("AH_ASM", "1")] if _assembly() else [],

@@ -11,13 +11,23 @@ import subprocess
 import sys
 import threading
 from collections.abc import Buffer
+from contextlib import suppress
 
 import pytest
 from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from artifactstore.hashing import DualHasher, HasherBusyError, active_kernel, dual_digest, kernels, reference
+from artifactstore.hashing import (
+    DualHasher,
+    HasherBusyError,
+    SingleHasher,
+    _face,
+    active_kernel,
+    dual_digest,
+    kernels,
+    reference,
+)
 
 DATA = random.Random(5).randbytes(10_000)
 
@@ -46,9 +56,42 @@ def test_a_buffer_with_gaps_is_refused() -> None:
         hasher.update(gaps)
     with pytest.raises(BufferError):
         dual_digest(gaps)
+    with pytest.raises(BufferError):
+        SingleHasher("sha256").update(gaps)
     with pytest.raises(TypeError):
         hasher.update("text")  # type: ignore[arg-type]  # what a caller might do
     assert hasher.digests() == dual_digest(b"")
+
+
+def test_a_hasher_is_made_with_its_own_arguments_only() -> None:
+    assert SingleHasher("blake3").algorithm == "blake3"
+    assert SingleHasher(algorithm="sha256").algorithm == "sha256"
+    with pytest.raises(ValueError, match="md5"):
+        SingleHasher("md5")  # type: ignore[arg-type]  # what a caller might do
+    with pytest.raises(TypeError):
+        DualHasher("blake3")  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        _face.Hasher()
+
+
+def test_two_threads_that_race_leave_the_digest_of_whole_calls() -> None:
+    hasher = DualHasher()
+    piece = bytes(4096)  # long enough to give the GIL away
+
+    def run() -> None:
+        for _ in range(500):
+            with suppress(HasherBusyError):
+                hasher.update(piece)
+            with suppress(HasherBusyError):
+                hasher.digests()
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert hasher.length % len(piece) == 0
+    assert hasher.digests() == dual_digest(bytes(hasher.length))
 
 
 def test_two_threads_on_one_hasher_are_told_and_change_nothing() -> None:
