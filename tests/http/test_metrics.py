@@ -62,7 +62,7 @@ async def test_known_traffic_is_counted_exactly(gateway: Gateway, http: Client) 
     for text in (
         request("GET", "/v1/objects/nonsense", "Connection: close"),
         request("GET", "/v1/nowhere", "Connection: close"),
-        request("BREW", "/v1/objects", "Connection: close"),
+        request("PROPFIND", "/v1/objects", "Connection: close"),
         "nonsense\r\n\r\n",
     ):
         wire = await connect(gateway)
@@ -122,7 +122,7 @@ async def test_no_label_is_what_a_client_chose(gateway: Gateway, http: Client) -
         ("GET", "/v1/files/some-space/some-name"),
         ("GET", "/v1/files/some-space/no-such"),
         ("GET", "/some-address"),
-        ("SOME", "/v1/objects"),
+        ("PROPFIND", "/some"),
     ):
         await http(method, path, headers={"Artifact-Kind": "some-kind"})
     samples = await scrape(http)
