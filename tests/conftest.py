@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from artifactstore.api.http import create_app
+from artifactstore.api.limits import Limits
 from artifactstore.api.server import GatewayRunner
 from artifactstore.bootstrap import open_local
 from artifactstore.settings import Settings
@@ -58,7 +59,7 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[GatewayFactory]:
         async def start(root: Path | None = None, **changes: object) -> Gateway:
             settings = settings_for(root or tmp_path / "root", **changes)
             store = await running.enter_async_context(open_local(settings))
-            runner = GatewayRunner(create_app(store, body_timeout=settings.body_timeout), access_log=None)
+            runner = GatewayRunner(create_app(store, limits=Limits.of(settings)), access_log=settings.access_log)
             await runner.setup()
             running.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -16,6 +16,7 @@ from artifactstore.dataplane.inproc import InProcessDataPlane
 from artifactstore.dataplane.space import SpaceLedger
 from artifactstore.dataplane.staging import StagingArea
 from artifactstore.domain.errors import StorageFullError
+from artifactstore.observation import Observer
 from artifactstore.registry.migration import DATABASE_FILE, SchemaTooOldError
 from artifactstore.registry.registry import Registry
 from artifactstore.settings import Settings
@@ -105,13 +106,15 @@ async def _assemble(settings: Settings, held: AsyncExitStack, *, read_only: bool
     if not read_only:
         retrievals = RetrievalRecorder(registry, settings.retrieval_interval)
         held.push_async_callback(retrievals.close)
-    return Store(
+    store = Store(
         dataplane,
         registry,
         retrievals,
         actor=actor or f"local:{_user()}",
         max_object_bytes=settings.max_object_bytes,
     )
+    store.observer = Observer(dataplane, registry, retrievals, dataplane.activity)
+    return store
 
 
 def _is_lost(database: Path, root: Root) -> bool:

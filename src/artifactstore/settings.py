@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from artifactstore.domain.errors import ConfigurationError, InvalidInputError
+from artifactstore.logs import LogFormat
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -32,8 +33,16 @@ class Settings(BaseSettings):
     floor_bytes: int = Field(default=64 * 2**20, ge=0)
     log_reserve_bytes: int = Field(default=16 * 2**20, ge=2**16)
     retrieval_interval: float = Field(default=10.0, gt=0)
+    head_timeout: float = Field(default=20.0, gt=0)
     body_timeout: float = Field(default=60.0, gt=0)
+    min_body_rate: int = Field(default=1024, ge=0)
+    send_timeout: float = Field(default=60.0, gt=0)
+    keepalive_timeout: float = Field(default=75.0, gt=0)
+    max_connections: int = Field(default=2048, ge=1)
+    max_uploads_per_client: int = Field(default=256, ge=1)
     log_level: LogLevel = "info"
+    log_format: LogFormat = "text"
+    access_log: bool = False
 
     @classmethod
     def load(cls, **flags: Any) -> Self:

@@ -36,6 +36,7 @@ from artifactstore.domain.errors import (
 )
 from artifactstore.domain.ranges import ByteRange
 from artifactstore.lifecycle import ObjectLifecycle, damage
+from artifactstore.observation import Observer
 from artifactstore.registry.queries import MAX_PAGE, ArtifactQuery
 from artifactstore.registry.registry import Registry
 from artifactstore.spi import ArtifactPage, Condition, Event, StoredObject, Verification
@@ -63,6 +64,8 @@ class Store:
         self._max_object_bytes = max_object_bytes
         #: What gives up the parts, set by whoever composed them.
         self.release: Callable[[], Awaitable[None]] | None = None
+        #: What looks at the parts, set by whoever composed them.
+        self.observer: Observer | None = None
         self._lifecycle = ObjectLifecycle(dataplane, registry)
 
     def acting_as(self, actor: str) -> Store:

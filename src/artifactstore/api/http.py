@@ -7,22 +7,27 @@ from http import HTTPStatus
 
 from aiohttp import HttpVersion10, web
 
-from artifactstore.api import artifacts, description, events, files, health, objects, uploads
+from artifactstore.api import artifacts, description, events, files, health, metrics, objects, uploads
 from artifactstore.api.fields import EVERY_ANSWER
-from artifactstore.api.keys import ANONYMOUS, BODY_TIMEOUT, STORE
+from artifactstore.api.keys import ANONYMOUS, STORE
+from artifactstore.api.limits import LIMITS, UPLOAD_SLOTS, Limits, UploadSlots, upload
 from artifactstore.api.problems import problem, problems
+from artifactstore.api.requests import REQUEST_ID, TALLIES, RequestTallies
 from artifactstore.store import Store
+from artifactstore.tracing import SCOPE
 
 
-def create_app(store: Store, *, body_timeout: float = 60.0) -> web.Application:
+def create_app(store: Store, *, limits: Limits | None = None) -> web.Application:
     """The application over a store, which stays the caller's to close.
 
-    `body_timeout`: how long, in seconds, a body may stand still. Serve it with `api.server.GatewayRunner`, which turns
+    Serve it with `api.server.GatewayRunner`, which observes its requests, holds connections to the limits, and turns
     off what would decode bodies or answer in plain text.
     """
     app = web.Application(middlewares=[uploads.close_unasked, problems, _refuse_old_versions])
     app[STORE] = store.acting_as(ANONYMOUS)
-    app[BODY_TIMEOUT] = body_timeout
+    app[LIMITS] = limits or Limits()
+    app[UPLOAD_SLOTS] = UploadSlots(app[LIMITS].max_uploads_per_client)
+    app[TALLIES] = RequestTallies()
     app.on_response_prepare.append(_complete)
     route = app.router.add_route
 
@@ -32,16 +37,17 @@ def create_app(store: Store, *, body_timeout: float = 60.0) -> web.Application:
     app.router.add_get("/health/live", health.live)
     app.router.add_get("/openapi.json", description.document)
     app.router.add_get("/docs", description.page)
+    app.router.add_get("/metrics", metrics.get)
 
-    route("POST", "/v1/objects", objects.post, expect_handler=uploads.expect)
-    route("PUT", "/v1/objects/{digest}", objects.put, expect_handler=uploads.expect)
+    route("POST", "/v1/objects", upload(objects.post), expect_handler=uploads.expect)
+    route("PUT", "/v1/objects/{digest}", upload(objects.put), expect_handler=uploads.expect)
     app.router.add_get("/v1/objects/{digest}", objects.get)
     route("DELETE", "/v1/objects/{digest}", objects.delete)
     route("POST", "/v1/objects/{digest}/verify", objects.verify)
 
     # The name is read from the raw path (api.addresses): a router would decode it twice or lose its empty segments.
     file = "/v1/files/{address:(?s:.*)}"
-    route("PUT", file, files.put, expect_handler=uploads.expect)
+    route("PUT", file, upload(files.put), expect_handler=uploads.expect)
     app.router.add_get(file, files.get)
     route("DELETE", file, files.delete)
 
@@ -51,6 +57,7 @@ def create_app(store: Store, *, body_timeout: float = 60.0) -> web.Application:
     app.router.add_get("/v1/artifacts/{id}/retrievals", artifacts.retrievals)
     app.router.add_get("/v1/events", events.get)
     _refuse_the_rest(app)
+    app[TALLIES].resolve(app)
     return app
 
 
@@ -84,5 +91,12 @@ async def _refuse_old_versions(
     return await handler(request)
 
 
-async def _complete(_request: web.Request, response: web.StreamResponse) -> None:
+def complete(response: web.StreamResponse) -> None:
+    """Add the headers of every answer."""
     response.headers.update(EVERY_ANSWER)
+    if (scope := SCOPE.get()) is not None and scope.request_id is not None:
+        response.headers[REQUEST_ID] = scope.request_id
+
+
+async def _complete(_request: web.Request, response: web.StreamResponse) -> None:
+    complete(response)

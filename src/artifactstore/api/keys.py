@@ -7,7 +7,6 @@ from aiohttp import web
 from artifactstore.store import Store
 
 STORE: web.AppKey[Store] = web.AppKey("store", Store)
-BODY_TIMEOUT: web.AppKey[float] = web.AppKey("body_timeout", float)
 
 #: Who acts when nobody has said who they are.
 ANONYMOUS = "anonymous"
@@ -16,3 +15,8 @@ ANONYMOUS = "anonymous"
 def store_of(request: web.Request) -> Store:
     """The store, acting for whoever sent the request."""
     return request.app[STORE]
+
+
+def actor_of(_request: web.BaseRequest) -> str:
+    """Whoever sent the request, as events name them."""
+    return ANONYMOUS

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from artifactstore.domain import errors
+from artifactstore.tracing import SCOPE
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ def problem(status: int, code: str, detail: str, *, field: str | None = None, **
         "detail": detail,
         **facts,
     }
+    if (scope := SCOPE.get()) is not None and scope.request_id is not None:
+        document["request_id"] = scope.request_id
     if field is not None:
         document["field"] = field
     return web.Response(status=status, body=json.dumps(document, ensure_ascii=False).encode(), content_type=MEDIA_TYPE)
@@ -85,7 +88,7 @@ def problem_of_refusal(refusal: web.HTTPException) -> web.Response:
 _REFUSALS = {
     404: "there is nothing at this address; docs/http-api.md lists what there is",
     405: "this address does not take that method; Allow lists those it takes",
-    408: "the body stood still for too long",
+    408: "the body stood still, or came too slowly, for too long",
     417: "the only expectation that is known is 100-continue",
 }
 

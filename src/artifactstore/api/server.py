@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import signal
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -14,13 +15,15 @@ import aiohttp.http_parser
 import uvloop
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
-from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_server import Server
 
 import artifactstore
-from artifactstore.api.fields import EVERY_ANSWER
-from artifactstore.api.http import create_app
+from artifactstore import logs
+from artifactstore.api.connection import BoundedConnection, BoundedServer
+from artifactstore.api.http import complete, create_app
+from artifactstore.api.limits import LIMITS, Limits
 from artifactstore.api.problems import problem, problem_of_refusal
+from artifactstore.api.requests import TALLIES, Observatory
 from artifactstore.bootstrap import open_local
 from artifactstore.domain.errors import ConfigurationError
 from artifactstore.domain.names import MAX_PROVENANCE_BYTES
@@ -37,9 +40,12 @@ _MAX_FIELD_BYTES = 2 * MAX_PROVENANCE_BYTES
 _MAX_TARGET_BYTES = 8190
 #: How long a stopping server lets running transfers go on, in seconds.
 _GRACE = 10.0
+#: Descriptors: the connection and a file; and what the gateway has open itself.
+_DESCRIPTORS_PER_CONNECTION = 2
+_DESCRIPTORS = 256
 
 
-class GatewayRequestHandler(RequestHandler):
+class GatewayRequestHandler(BoundedConnection):
     """aiohttp's connection, whose own refusals (bad framing, oversized headers) are problem documents too."""
 
     def handle_error(
@@ -58,7 +64,7 @@ class GatewayRequestHandler(RequestHandler):
         else:
             _log.debug("refused a malformed request: %s", message)
             answer = _refusal(status, exc)
-        answer.headers.update(EVERY_ANSWER)  # no application, so that no signal of its does it
+        complete(answer)  # no application, so that no signal of its does it
         answer.force_close()
         return answer
 
@@ -89,15 +95,15 @@ def _in_problems(handler: _Handler) -> _Handler:
     return answer
 
 
-class _GatewayServer(Server):
-    def __call__(self) -> RequestHandler:
+class _GatewayServer(BoundedServer):
+    def __call__(self) -> GatewayRequestHandler:
         return GatewayRequestHandler(self, loop=self._loop, **self._kwargs)
 
 
 class GatewayRunner(web.AppRunner):
     """An AppRunner with the gateway's connection class and its settings."""
 
-    def __init__(self, app: web.Application, **settings: Any) -> None:
+    def __init__(self, app: web.Application, *, access_log: bool = False, **settings: Any) -> None:
         super().__init__(
             app,
             auto_decompress=False,  # an object is what its digest is of
@@ -105,8 +111,11 @@ class GatewayRunner(web.AppRunner):
             shutdown_timeout=_GRACE,
             max_field_size=_MAX_FIELD_BYTES,
             max_line_size=_MAX_TARGET_BYTES,
+            keepalive_timeout=app[LIMITS].keepalive_timeout,
+            access_log=None,  # the observatory writes one
             **settings,
         )
+        self._observatory = Observatory(app[TALLIES], access_log=access_log)
 
     async def _make_server(self) -> Server:
         server = await super()._make_server()
@@ -114,6 +123,8 @@ class GatewayRunner(web.AppRunner):
             _in_problems(server.request_handler),
             request_factory=server.request_factory,
             loop=server._loop,
+            limits=self.app[LIMITS],
+            observatory=self._observatory,
             **server._kwargs,
         )
 
@@ -128,11 +139,21 @@ def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; running transfers get a grace period. Raises what opening the root raises."""
     settings.refuse_exposure()
     check_parser()
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # the registry says in one line what was migrated
+    logs.configure(settings.log_level, settings.log_format)
+    _allow_descriptors(settings.max_connections)
     uvloop.run(_serve(settings))
+
+
+def _allow_descriptors(connections: int) -> None:
+    """Raise the process's limit to what so many connections need, as far as it may."""
+    wanted = _DESCRIPTORS_PER_CONNECTION * connections + _DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if allowed < wanted:
+        _log.warning("%d connections can need %d descriptors; the limit is %d", connections, wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 async def _serve(settings: Settings) -> None:
@@ -141,9 +162,8 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with open_local(settings) as store:
-        app = create_app(store, body_timeout=settings.body_timeout)
-        access_log = logging.getLogger("artifactstore.access") if settings.log_level == "debug" else None
-        runner = GatewayRunner(app, access_log=access_log)
+        app = create_app(store, limits=Limits.of(settings))
+        runner = GatewayRunner(app, access_log=settings.access_log)
         await runner.setup()
         try:
             await _listen(runner, settings)

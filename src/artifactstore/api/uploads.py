@@ -14,7 +14,8 @@ from artifactstore.api import problems
 from artifactstore.api.conditional import Tags, digests_of, parse_tags
 from artifactstore.api.digest_fields import announced_digests
 from artifactstore.api.fields import joined
-from artifactstore.api.keys import BODY_TIMEOUT, store_of
+from artifactstore.api.keys import store_of
+from artifactstore.api.limits import LIMITS, Pace
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.documents import identity_document
 from artifactstore.domain.errors import (
@@ -34,16 +35,15 @@ _AWAITED: web.RequestKey[bool] = web.RequestKey("awaited", bool)
 async def body_of(request: web.Request) -> AsyncIterator[bytes]:
     """The body, buffer by buffer as the parser made them: nothing is joined, nothing is kept.
 
-    IncompleteBodyError: the client left, or the framing broke, before the end. 408: no byte came for too long.
+    IncompleteBodyError: the client left, or the framing broke, before the end. 408: it came too slowly.
     """
-    idle = request.app[BODY_TIMEOUT]
+    pace, clock = Pace(request.app[LIMITS]), asyncio.get_running_loop().time
     content = request.content
     if body_is_awaited(request):
         await _ask(request)
     try:
         while True:
-            async with asyncio.timeout(idle):
-                chunk, _ = await content.readchunk()
+            chunk = await pace.next(content.readchunk, clock)
             if chunk:
                 yield chunk
             elif content.at_eof():

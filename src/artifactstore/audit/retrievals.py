@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Protocol
@@ -53,6 +54,8 @@ class RetrievalRecorder:
         self._clock = clock
         self._sums: dict[_Key, _Sum] = {}
         self._dropped = 0
+        #: Downloads that were never recorded, since the start.
+        self.dropped = 0
         self._early = asyncio.Event()
         self._flushing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -63,7 +66,11 @@ class RetrievalRecorder:
         minute = self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ")
         self._add((blake3.value, artifact_id, actor, minute), 1, size_bytes)
         if self._task is None and not self._closed:
-            self._task = asyncio.get_running_loop().create_task(self._flush_at_interval(), name="retrievals")
+            self._task = asyncio.get_running_loop().create_task(
+                self._flush_at_interval(),
+                name="retrievals",
+                context=Context(),  # not of the request that happens to be first, or its id would stand in each line
+            )
         if len(self._sums) >= EARLY_KEYS:
             self._early.set()
 
@@ -72,10 +79,16 @@ class RetrievalRecorder:
         if entry is None:
             if len(self._sums) >= MAX_KEYS:
                 self._dropped += count
+                self.dropped += count
                 return
             entry = self._sums[key] = _Sum()
         entry.count += count
         entry.size_bytes += size_bytes
+
+    @property
+    def waiting(self) -> int:
+        """How many sums are not recorded yet."""
+        return len(self._sums)
 
     async def flush(self) -> None:
         """Record the sums so far. What cannot be recorded is kept, and the failure logged.

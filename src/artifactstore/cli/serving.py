@@ -18,6 +18,8 @@ from artifactstore.settings import Settings
 @click.option("--workers", type=int, help="Processes that serve; this version has one.")
 @click.option("--insecure", is_flag=True, default=None, help="Listen on anything, though there are no tokens.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="How much to log.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="In which form (default text).")
+@click.option("--access-log/--no-access-log", default=None, help="A line for each request (default: none).")
 def serve(**flags: Any) -> None:
     """Run the gateway on a root until it is told to stop.
 

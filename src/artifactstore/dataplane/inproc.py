@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from artifactstore.cancellation import uninterrupted
+from artifactstore.dataplane.activity import Activity
 from artifactstore.dataplane.exclusion import ObjectLocks
 from artifactstore.dataplane.space import Promise, SpaceLedger
 from artifactstore.dataplane.spi import Buffer, Gate, IngestHints, IngestResult, Publication, Verdict, VerifyResult
@@ -51,6 +52,12 @@ class _Upload:
         self._given_up = False
         # A step whose task was cancelled more than once may still run, or wait for a thread, when `discard` comes.
         self._working = threading.Lock()
+
+    @property
+    def unnamed_bytes(self) -> int | None:
+        """The size of its staging file so far; None if it has none, or one that the directory shows."""
+        file = self._file
+        return None if file is None or file.path is not None else file.size_bytes
 
     def take(self, group: Sequence[Buffer]) -> None:
         """Digest and write a group."""
@@ -153,6 +160,7 @@ class InProcessDataPlane:
         # What a backend's contract asks of its caller. The control plane's own lock reaches further: to its commit.
         self._locks = ObjectLocks()
         self._closed = False
+        self._uploads: set[_Upload] = set()
         self._operations: set[asyncio.Timeout] = set()  # those that `close` breaks off
         self._idle = asyncio.Event()
         self._idle.set()
@@ -172,7 +180,9 @@ class InProcessDataPlane:
 
     async def _ingest(self, stream: AsyncIterable[Buffer], hints: IngestHints, gate: Gate | None) -> IngestResult:
         upload = _Upload(self._staging)
+        self._uploads.add(upload)
         with ExitStack() as promised:
+            promised.callback(self._uploads.discard, upload)
             promise = promised.enter_context(self._space.promise(hints.size_hint or 0)) if self._space else None
             try:
                 rest = await self._drain(stream, upload, promise)
@@ -284,6 +294,17 @@ class InProcessDataPlane:
     async def backend_health(self) -> BackendHealth:
         """The backend's health."""
         return await self._backend.health()
+
+    async def activity(self) -> Activity:
+        """What is in hand now; the staging directory is looked at in a thread."""
+        named = await asyncio.to_thread(self._staging.named)
+        unnamed = [size for upload in self._uploads if (size := upload.unnamed_bytes) is not None]
+        return Activity(
+            len(self._uploads),
+            named.files + len(unnamed),
+            named.size_bytes + sum(unnamed),
+            0 if self._space is None else self._space.outstanding,
+        )
 
     @asynccontextmanager
     async def _operation(self) -> AsyncIterator[None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,8 +75,8 @@ class StagingFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
-    """What was removed at start."""
+class Staged:
+    """Files that lie in the staging directory."""
 
     files: int
     size_bytes: int
@@ -95,12 +96,21 @@ class StagingArea:
         path = self._directory / f"upload-{secrets.token_hex(16)}"
         return StagingFile(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE), path)
 
-    def sweep(self) -> Swept:
+    def named(self) -> Staged:
+        """The files that have a name. Blocking."""
+        found = Staged(0, 0)
+        with os.scandir(self._directory) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # published, or given up, meanwhile
+                    found = Staged(found.files + 1, found.size_bytes + entry.stat(follow_symlinks=False).st_size)
+        return found
+
+    def sweep(self) -> Staged:
         """Remove what an earlier process left. Only for whoever holds the root's lock, before the first upload."""
         found = [(path, path.lstat().st_size) for path in self._directory.iterdir() if not path.is_dir()]
         for path, _ in found:
             path.unlink(missing_ok=True)
-        return Swept(len(found), sum(size for _, size in found))
+        return Staged(len(found), sum(size for _, size in found))
 
     def _open_unnamed(self) -> int:
         # never O_EXCL: with O_TMPFILE it forbids the link that publishes the file (open(2))

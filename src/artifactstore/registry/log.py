@@ -31,6 +31,7 @@ from artifactstore.registry.folding import Keys, WorkingSet, apply
 from artifactstore.registry.reserve import Reserve
 from artifactstore.registry.schema import VIEWS_SEQ_KEY, events, meta
 from artifactstore.registry.sqlite import Writer, driver, failure, prepared
+from artifactstore.registry.statistics import AppendStatistics
 from artifactstore.registry.views import Views
 
 MAX_BATCH = 512
@@ -83,6 +84,7 @@ class _Request:
     command: Command[Any]
     actor: str
     future: asyncio.Future[Appended[Any]]
+    begun: float  # by the loop's clock
 
 
 type _Outcome = Appended[Any] | Exception
@@ -126,6 +128,7 @@ class EventLog:
         self._head: int | None = head  # None: a failed COMMIT left it unknown, it is read before the next batch
         self._reserve = reserve
         self._log = log
+        self.statistics = AppendStatistics()
         self._clock = clock
         self._waiting: asyncio.Queue[_Request | None] = asyncio.Queue()
         self._carried: _Request | None = None
@@ -142,7 +145,7 @@ class EventLog:
         if self._closed:
             future.set_exception(RegistryError("the event log is closed"))
             return future
-        self._waiting.put_nowait(_Request(command, actor, future))
+        self._waiting.put_nowait(_Request(command, actor, future, future.get_loop().time()))
         return future
 
     async def append[T](self, command: Command[T], *, actor: str) -> Appended[T]:
@@ -170,7 +173,10 @@ class EventLog:
                 self._log.exception("the event log's writer failed")
                 self._head = None
                 outcomes = dict.fromkeys(batch, failure(error))
+            ended = asyncio.get_running_loop().time()
+            self.statistics.batch_sizes.add(len(batch))
             for request in batch:
+                self.statistics.seconds.add(ended - request.begun)
                 _resolve(request.future, outcomes[request])
 
     async def _next_batch(self) -> list[_Request]:

@@ -39,6 +39,7 @@ from artifactstore.registry.sqlite import (
     open_writer,
     wal_precaution,
 )
+from artifactstore.registry.statistics import AppendStatistics, UploadStatistics
 from artifactstore.registry.verification import Difference, Verifier
 from artifactstore.registry.views import Views
 from artifactstore.storage.durability import sync_directory
@@ -68,6 +69,9 @@ class Registry:
         self._log_id = log_id
         self._writer = writer  # None, and so the log: opened only for reading
         self._log = log
+        #: What is counted for whoever observes.
+        self.appends = AppendStatistics() if log is None else log.statistics
+        self.uploads = UploadStatistics()
         self._rebuilding = asyncio.Lock()
 
     @classmethod
@@ -157,7 +161,7 @@ class Registry:
         `mended`: they replaced a copy that an event vouched for. Nothing is recorded that is known already.
         """
         upload = commands.Upload(identity, backend_id, primary_algorithm, mended)
-        return await self._append(commands.RecordObject(upload, namespace), actor)
+        return self.uploads.counted(await self._append(commands.RecordObject(upload, namespace), actor))
 
     async def record_artifact(
         self,
@@ -179,7 +183,7 @@ class Registry:
         """
         upload = commands.Upload(identity, backend_id, primary_algorithm, mended)
         command = commands.RecordArtifact(upload, uuid7(), namespace, name, metadata, create_only, if_match)
-        return await self._append(command, actor)
+        return self.uploads.counted(await self._append(command, actor))
 
     async def mark_damaged(
         self,
@@ -289,6 +293,10 @@ class Registry:
     async def head(self) -> int:
         """The number of the last event; 0 of an empty log."""
         return await self._readers.run(queries.head)
+
+    async def wal_bytes(self) -> int:
+        """The size of the file in which commits wait for a checkpoint."""
+        return await asyncio.to_thread(self._readers.wal_bytes)
 
     async def health(self) -> RegistryHealth:
         """Whether the log can be read and the views are as far as it is. Never raises."""

@@ -134,8 +134,9 @@ class Writer:
 class Readers:
     """A pool of connections that only read."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, file: Path) -> None:
         self._engine = engine
+        self._wal = file.with_name(f"{file.name}-wal")
         self._closed = False
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -158,6 +159,13 @@ class Readers:
                 return await connection.run_sync(work)
         except SQLAlchemyError as error:
             raise failure(error) from error
+
+    def wal_bytes(self) -> int:
+        """The size of the write-ahead log; 0 if there is none. Blocking."""
+        try:
+            return self._wal.stat().st_size
+        except OSError:
+            return 0
 
     async def close(self) -> None:
         """Let the reads that run end, then close all connections."""
@@ -198,7 +206,7 @@ def open_readers(file: Path) -> Readers:
         max_overflow=0,
     )
     event.listen(engine.sync_engine, "begin", lambda begun: begun.exec_driver_sql("BEGIN"))
-    return Readers(engine)
+    return Readers(engine, file)
 
 
 def open_reader(file: Path) -> sqlite3.Connection:

@@ -6,15 +6,17 @@ import json
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from multidict import CIMultiDict, istr
 from yarl import URL
 
 from artifactstore.domain import errors
+from artifactstore.tracing import SCOPE, TRACEPARENT
 
 #: How long a server may say nothing, in seconds. There is no limit on a whole transfer.
 PATIENCE = 300.0
@@ -55,7 +57,13 @@ class Connection:
         self._closed = False
 
     async def send(
-        self, method: str, path: str, *, query: Mapping[str, str] | None = None, **arguments: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[istr, str] | Iterable[tuple[str, str]] = (),
+        **arguments: Any,
     ) -> aiohttp.ClientResponse:
         """Send a request; the answer, whatever its status, is the caller's to close. `path` is percent-encoded."""
         if self._closed:
@@ -66,9 +74,12 @@ class Connection:
         if self._session is None:
             timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT, sock_read=PATIENCE)
             self._session = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
+        fields = CIMultiDict(headers)
+        if (scope := SCOPE.get()) is not None:
+            fields[TRACEPARENT] = scope.trace.header()
         try:
             # A redirect is not followed: an upload's source cannot be read twice.
-            return await self._session.request(method, url, allow_redirects=False, **arguments)
+            return await self._session.request(method, url, headers=fields, allow_redirects=False, **arguments)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise errors.RemoteError(f"{self.base} does not answer: {reason(error)}") from error
 

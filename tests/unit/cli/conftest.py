@@ -115,7 +115,7 @@ def running_gateway(root: Path) -> Iterator[Running]:
 
     async def start() -> Running:
         store = await held.enter_async_context(open_local(settings_for(root)))
-        runner = GatewayRunner(create_app(store), access_log=None)
+        runner = GatewayRunner(create_app(store))
         await runner.setup()
         held.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -1,0 +1,116 @@
+"""What one client may take of the gateway: time, connections, uploads at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from http import HTTPStatus
+from typing import Self
+
+from aiohttp import hdrs, web
+
+from artifactstore.api.problems import problem
+from artifactstore.settings import Settings
+
+#: What a client that is refused for now is told to wait, in seconds.
+_RETRY_AFTER = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The settings of the same names (docs/operations.md)."""
+
+    head_timeout: float = 20.0
+    body_timeout: float = 60.0
+    min_body_rate: int = 1024
+    send_timeout: float = 60.0
+    keepalive_timeout: float = 75.0
+    max_connections: int = 2048
+    max_uploads_per_client: int = 256
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """What the settings say."""
+        return cls(**{item.name: getattr(settings, item.name) for item in fields(cls)})
+
+
+class Pace:
+    """How long one body may still be waited for.
+
+    Time that the client lets pass is spent from an allowance of `body_timeout` seconds; bytes earn it back, at the rate
+    of `min_body_rate`, never beyond the whole. Time in which the gateway itself is busy costs nothing.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._whole = self._left = limits.body_timeout
+        self._rate = limits.min_body_rate
+
+    async def next(self, read: Callable[[], Awaitable[tuple[bytes, bool]]], clock: Callable[[], float]) -> bytes:
+        """The next buffer that `read` gives; TimeoutError."""
+        begun = clock()
+        async with asyncio.timeout(self._left):
+            chunk, _ = await read()
+        earned = len(chunk) / self._rate if self._rate else self._whole
+        self._left = min(self._whole, self._left - (clock() - begun) + earned)
+        return chunk
+
+
+class UploadSlots:
+    """Uploads under way by the address they come from."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._taken: Counter[str | None] = Counter()
+
+    @contextmanager
+    def slot(self, client: str | None) -> Iterator[bool]:
+        """Take one for as long as the block lasts; False if there is none left."""
+        if self._taken[client] >= self._limit:
+            yield False
+            return
+        self._taken[client] += 1
+        try:
+            yield True
+        finally:
+            self._taken[client] -= 1
+            if not self._taken[client]:
+                del self._taken[client]
+
+
+LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
+UPLOAD_SLOTS: web.AppKey[UploadSlots] = web.AppKey("upload_slots", UploadSlots)
+
+type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def upload(handler: Handler) -> Handler:
+    """A handler of uploads, of which a client has only so many at once."""
+
+    async def limited(request: web.Request) -> web.StreamResponse:
+        with request.app[UPLOAD_SLOTS].slot(request.remote) as taken:
+            if taken:
+                return await handler(request)
+        answer = problem(
+            HTTPStatus.TOO_MANY_REQUESTS, "too-many-uploads", "this client has too many uploads under way; wait for one"
+        )
+        answer.headers[hdrs.RETRY_AFTER] = _RETRY_AFTER
+        return answer
+
+    return limited
+
+
+def crowded() -> bytes:
+    """The whole answer to a connection that is one too many."""
+    answer = problem(HTTPStatus.SERVICE_UNAVAILABLE, "too-many-connections", "the gateway is at its limit; try again")
+    body = answer.body if isinstance(answer.body, bytes) else b""
+    head = (
+        f"HTTP/1.1 503 {HTTPStatus.SERVICE_UNAVAILABLE.phrase}",
+        f"Content-Type: {answer.content_type}",
+        f"Content-Length: {len(body)}",
+        f"Retry-After: {_RETRY_AFTER}",
+        "Connection: close",
+    )
+    return "\r\n".join([*head, "", ""]).encode() + body
