@@ -16,12 +16,13 @@
  *
  * Register map: the definitions. xmm0 to xmm8 are SHA-256's (sha256_ni_x2.h), ymm9 to ymm15 BLAKE3's within a burst.
  *
- * Where its cycles go. Two chains of sha256rnds2 alone: 129 a block of each, the latency of one. With BLAKE3 the bound is
- * the vector ports: a block of each is 2 * 164 operations of SHA-256 (msg2 is four, msg1 two) and 2 * 139 of BLAKE3, 606,
- * so on four ports 151 cycles at least; 292 of them (rnds2, shifts, shuffles, half of msg1 and msg2) have two ports only,
- * so 146. Those ports do not get filled: the same 606 operations, independent of one another, without any load or store,
- * take 174, since a port is chosen before it is known which will be free. Measured are 191. Neither decoding nor vzeroupper
- * counts (64 nops more a block of each: 3 cycles), nor the order of SHA-256's steps (none of four orders was better).
+ * Where its cycles go. Two chains of sha256rnds2 alone: 129 a block of each, the latency of one. With BLAKE3 the bound
+ * is the vector ports: a block of each is 2 * 164 operations of SHA-256 (msg2 is four, msg1 two) and 2 * 139 of
+ * BLAKE3, 606, so on four ports 151 cycles at least; 292 of them (rnds2, shifts, shuffles, half of msg1 and msg2) have
+ * two ports only, so 146. Those ports do not get filled: the same 606 operations, independent of one another, without
+ * any load or store, take 174: a port is chosen, it seems, before it is known which will be free. Measured are 190.
+ * Neither decoding nor vzeroupper counts (64 nops more a block of each: 3 cycles), nor the order of SHA-256's steps
+ * (none of four orders was better).
  * Dropped: whole compressions of one stream and then of the other (264); one G a burst, with four registers for it and
  * all message words of SHA-256 in the others (195); half a G a burst (193, and more stores: one a cycle is all there are);
  * the upper words + constants through memory instead of a shuffle (202); vpmulld for left shifts (192 to 195).

@@ -9,13 +9,13 @@
  *	xmm7, xmm8  second stream: a b e f, c d g h			r9         its input
  *	xmm9..12    its message words					rbx        the frame of the stream at work
  *	xmm13..14   scratch
- * Clobbers: rax, rcx, rdx, rsi, rdi, r8 to r11, flags, k1, xmm0 to xmm14, zmm16 to zmm31; the
- * upper parts of zmm0 to zmm15 are zero afterwards. Stack: 3,520 bytes and the saved registers.
+ * Clobbers: rax, rcx, rdx, rsi, rdi, r8 to r11, flags, k1, xmm0 to xmm14, zmm16 to zmm31; the upper
+ * parts of zmm0 to zmm15 are zero afterwards. Stack: 3,520 bytes and the saved registers.
  *
  * The schedule. Four rounds of both streams, instruction by instruction, stand between every eight vector instructions: a
  * round of BLAKE3 covers a block of each stream. Both transpositions come first and share one block of each; then the
- * 14 half rounds of one stream's chunks and of the other's take 7 blocks of each; so 15 a step, as with one stream (sha_avx512.S), and the
- * four merging compressions, which hold the nodes of both trees, take 4.
+ * 14 half rounds of one stream's chunks and of the other's take 7 blocks of each; so 15 a step, as with one stream
+ * (sha_avx512.S), and the four merging compressions, which hold the nodes of both trees, take 4.
  *
  * Where the cycles go: arithmetic and models, no measurement. The bound is the throughput of sha256rnds2: one in 2 cycles
  * gives 128 cycles for a block of each, beside 112 vector instructions. On Zen 4, where a 512-bit operation takes two of
