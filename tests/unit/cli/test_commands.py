@@ -181,10 +181,23 @@ def test_rebuild(cli: Cli, root: Path) -> None:
 # --- what it says of itself -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(commands.commands))
+COMMANDS = {
+    **{name: command for name, command in commands.commands.items() if not isinstance(command, click.Group)},
+    **{
+        f"{name} {inner}": command
+        for name, group in commands.commands.items()
+        if isinstance(group, click.Group)
+        for inner, command in group.commands.items()
+    },
+}
+#: Those that work on something else than a root or a server.
+TARGETS = {"serve": {"--root"}, "package verify": {"--json"}}
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_a_command_explains_itself_and_is_documented(cli: Cli, name: str) -> None:
-    command = commands.commands[name]
-    help_text = cli(name, "--help").succeeded().out
+    command = COMMANDS[name]
+    help_text = cli(*name.split(), "--help").succeeded().out
     assert command.help
     for parameter in command.params:
         if isinstance(parameter, click.Option):
@@ -193,7 +206,7 @@ def test_a_command_explains_itself_and_is_documented(cli: Cli, name: str) -> Non
             assert parameter.help[0].isupper()
             assert parameter.help.endswith((".", ")"))
     options = {option for parameter in command.params for option in parameter.opts}
-    assert options >= ({"--root"} if name == "serve" else {"--root", "--server", "--json"})
+    assert options >= TARGETS.get(name, {"--root", "--server", "--json"})
     section = (PROJECT / "docs" / "operations.md").read_text().partition("## Commands")[2].partition("\n## ")[0]
     assert re.search(rf"^\| `{name}\b", section, re.MULTILINE), f"docs/operations.md, Commands, lacks {name}"
     for option in options - {"--root", "--server", "--json", "-o", "--output"}:
@@ -202,7 +215,7 @@ def test_a_command_explains_itself_and_is_documented(cli: Cli, name: str) -> Non
 
 
 def test_the_commands_of_this_version() -> None:
-    expected = {"serve", "put", "get", "ls", "show", "verify", "rm", "events", "rebuild", "bench"}
+    expected = {"serve", "put", "get", "ls", "show", "verify", "rm", "events", "rebuild", "package", "bench"}
     assert set(commands.commands) == expected
 
 
