@@ -15,7 +15,7 @@ RESULTS = Path(__file__).parent / "results"
 GIGA = 1e9
 
 #: What one unit of work is called, and what is divided by to print a rate of it.
-UNITS = {"GB/s": GIGA, "requests/s": 1.0, "events/s": 1.0, "queries/s": 1.0}
+UNITS = {"GB/s": GIGA, "requests/s": 1.0, "events/s": 1.0, "queries/s": 1.0, "lookups/s": 1.0}
 
 
 @dataclass(frozen=True, slots=True)

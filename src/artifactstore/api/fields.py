@@ -9,6 +9,7 @@ from aiohttp import web
 
 from artifactstore.domain.errors import InvalidInputError
 
+REQUEST_ID = "X-Request-Id"
 #: The fields that every answer has.
 EVERY_ANSWER = {
     "Server": "artifact-store",  # not which library, in which version, under which Python

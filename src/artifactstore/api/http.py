@@ -8,11 +8,11 @@ from http import HTTPStatus
 from aiohttp import HttpVersion10, web
 
 from artifactstore.api import artifacts, description, events, files, health, metrics, objects, uploads
-from artifactstore.api.fields import EVERY_ANSWER
+from artifactstore.api.fields import EVERY_ANSWER, REQUEST_ID
 from artifactstore.api.keys import ANONYMOUS, STORE
 from artifactstore.api.limits import LIMITS, UPLOAD_SLOTS, Limits, UploadSlots, upload
 from artifactstore.api.problems import problem, problems
-from artifactstore.api.requests import REQUEST_ID, TALLIES, RequestTallies
+from artifactstore.api.requests import TALLIES, RequestTallies
 from artifactstore.store import Store
 from artifactstore.tracing import SCOPE
 

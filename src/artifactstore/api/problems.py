@@ -36,6 +36,8 @@ PROTOCOL: dict[str, tuple[HTTPStatus, str]] = {
     "bad-request": (HTTPStatus.BAD_REQUEST, "This is not a well-formed HTTP request."),
     "method-not-allowed": (HTTPStatus.METHOD_NOT_ALLOWED, "The address does not take that method."),
     "request-timeout": (HTTPStatus.REQUEST_TIMEOUT, "The body stood still for too long. Nothing was stored."),
+    "too-many-uploads": (HTTPStatus.TOO_MANY_REQUESTS, "The client has as many uploads under way as it may."),
+    "too-many-connections": (HTTPStatus.SERVICE_UNAVAILABLE, "The gateway has as many connections as it takes."),
     "uri-too-long": (HTTPStatus.REQUEST_URI_TOO_LONG, "The request's target is longer than the limit."),
     "range-not-satisfiable": (
         HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,

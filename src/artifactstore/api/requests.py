@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from aiohttp import hdrs, web
 from uuid_utils import uuid7
 
+from artifactstore.api.fields import REQUEST_ID
 from artifactstore.api.keys import actor_of
 from artifactstore.distribution import Distribution
 from artifactstore.logs import FACTS, escaped
 from artifactstore.tracing import SCOPE, TRACEPARENT, Scope
 
-REQUEST_ID = "X-Request-Id"
 #: Printable, and nothing that a header, a log or a shell reads as more than text.
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._~:@/+=-]{1,128}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from artifactstore.api import queries
-from artifactstore.api.fields import EVERY_ANSWER
+from artifactstore.api.fields import EVERY_ANSWER, REQUEST_ID
 from artifactstore.api.openapi.parts import (
     Json,
     field,
@@ -103,6 +103,10 @@ def _header(description: str, rules: Json | None = None, *, always: bool = True)
 
 HEADERS: Json = {
     **{name: _header("On every answer.", {"const": value}) for name, value in EVERY_ANSWER.items()},
+    REQUEST_ID: _header(
+        "The request's own, or one that was made for it; not where the connection itself is refused.",
+        {"type": "string", "pattern": "^[!-~]{1,128}$"},
+    ),
     "Location": _header("Where it is found.", {"type": "string", "pattern": "^/v1/"}),
     "ETag": _header(
         "The content's BLAKE3 digest: strong, the same under every address.", {"type": "string", "pattern": BLAKE3_TAG}

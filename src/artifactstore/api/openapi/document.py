@@ -7,7 +7,7 @@ from copy import deepcopy
 from functools import cache
 
 import artifactstore
-from artifactstore.api.fields import EVERY_ANSWER
+from artifactstore.api.fields import EVERY_ANSWER, REQUEST_ID
 from artifactstore.api.openapi import artifacts, common, events, files, objects, refusals, service
 from artifactstore.api.openapi.parts import Json, headers
 from artifactstore.domain import errors
@@ -98,7 +98,7 @@ def _complete(found: Json) -> None:
         for answer in operation["responses"].values()
     ]
     for answer in [*answers, *found["components"]["responses"].values()]:
-        answer["headers"] = {**answer.get("headers", {}), **headers(*EVERY_ANSWER)}
+        answer["headers"] = {**answer.get("headers", {}), **headers(*EVERY_ANSWER, REQUEST_ID)}
     text = json.dumps(found)
     schemas = found["components"]["schemas"]
     schemas |= {name: schema for name, schema in refusals.schemas().items() if f'/schemas/{name}"' in text}

@@ -131,6 +131,6 @@ def operation(
         found["parameters"] = given
     if body is not None:
         found["requestBody"] = body
-    responses = {**answers, **refusals.answers([*refused, *refusals.ANY_REQUEST])}
+    responses = {**refusals.answers([*refused, *refusals.ANY_REQUEST]), **answers}
     found["responses"] = {str(status): responses[status] for status in sorted(responses)}
     return found

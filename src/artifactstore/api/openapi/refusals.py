@@ -19,6 +19,7 @@ ANY_REQUEST: tuple[Refusal, ...] = (
     "expectation-failed",
     "header-too-large",
     "internal-error",
+    "too-many-connections",
 )
 #: What reading the registry, writing to it, and reading bytes may lead to.
 READING: tuple[Refusal, ...] = (errors.RegistryError, errors.LogCorruptError)
@@ -32,6 +33,7 @@ UPLOADING: tuple[Refusal, ...] = (
     errors.ObjectTooLargeError,
     errors.UnsupportedEncodingError,
     errors.DigestMismatchError,
+    "too-many-uploads",
     *BYTES,
     *WRITING,
 )
@@ -95,6 +97,7 @@ def _schema(code: str, status: HTTPStatus, meaning: str) -> dict[str, Any]:
             "title": {"const": status.phrase},
             "status": {"const": int(status)},
             "detail": {"type": "string", "minLength": 1, "description": "What is at fault, and what to do."},
+            "request_id": {"type": "string", "description": "The request's `X-Request-Id`."},
             "field": {"type": "string", "description": "The header, parameter or part at fault, where there is one."},
             **_FACTS.get(code, {}),
         },

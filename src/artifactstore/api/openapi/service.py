@@ -34,6 +34,13 @@ PATHS: Json = {
             answers={200: answer("It lives", schema("Liveness"))},
         )
     },
+    "/metrics": {
+        "get": operation(
+            "getMetrics",
+            "Counters and states, for Prometheus",
+            answers={200: answer("Prometheus text", {"type": "string"}, media_type="text/plain")},
+        )
+    },
     "/openapi.json": {
         "get": operation(
             "getDescription",
