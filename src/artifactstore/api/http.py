@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
 from aiohttp import HttpVersion10, hdrs, web
 
-from artifactstore.api import artifacts, events, files, health, objects, uploads
+from artifactstore.api import artifacts, events, files, health, objects, sendfile, uploads
 from artifactstore.api.keys import ANONYMOUS, BODY_TIMEOUT, STORE
 from artifactstore.api.problems import problem, problems
 from artifactstore.store import Store
@@ -27,6 +28,7 @@ def create_app(store: Store, *, body_timeout: float = 60.0) -> web.Application:
     app = web.Application(middlewares=[uploads.close_unasked, problems, _refuse_old_versions])
     app[STORE] = store.acting_as(ANONYMOUS)
     app[BODY_TIMEOUT] = body_timeout
+    app.cleanup_ctx.append(_senders)
     app.on_response_prepare.append(_complete)
     route = app.router.add_route
 
@@ -54,6 +56,12 @@ def create_app(store: Store, *, body_timeout: float = 60.0) -> web.Application:
     app.router.add_get("/v1/events", events.get)
     _refuse_the_rest(app)
     return app
+
+
+async def _senders(app: web.Application) -> AsyncIterator[None]:
+    """The threads that send files, until the application ends."""
+    with ThreadPoolExecutor(sendfile.THREADS, thread_name_prefix="send") as app[sendfile.SENDERS]:
+        yield
 
 
 def _refuse_the_rest(app: web.Application) -> None:
