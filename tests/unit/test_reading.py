@@ -273,7 +273,7 @@ async def test_a_hot_object_needs_neither_the_registry_nor_the_disk(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artifact, _ = await store.put_file("default", "name", DATA)
-    openings = (
+    openings: tuple[Callable[[], Awaitable[Any]], ...] = (
         lambda: store.open_object(artifact.identity.sha256),
         lambda: store.open_file("default", "name"),
         lambda: store.open_artifact(artifact.id),
