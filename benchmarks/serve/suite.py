@@ -1,4 +1,4 @@
-"""The turns of the serve suite: a large warm object, ranges of it, and small objects."""
+"""The turns of the serve suite: a large object warm and cold, ranges of it, and small objects."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ from benchmarks.contenders import ArtifactStore, Bare, Contender, Nginx, start_a
 from benchmarks.processes import Server
 from benchmarks.results import Ratio, Result, Row
 from benchmarks.serve import wrk
+from benchmarks.serve.cold import cold_downloads
 from benchmarks.turns import Sample, Turn, take_turns
 
 _SMALL = 4096
 _SMALL_OBJECTS = 64
 _CONNECTIONS = 32
 _RANGE = 2**20
+_IDLE = "nothing beside it"
+_BESIDE = "a cold download beside it"
 MEMORY = "bare aiohttp, from memory"
 
 _STARTS: dict[str, Callable[[Path], Contender]] = {
@@ -48,6 +51,7 @@ class _Shelf:
     """A server, and where what it has been given can be read."""
 
     server: Server
+    directory: Path
     large: str
     small: tuple[str, ...]
 
@@ -77,6 +81,13 @@ def run(*, root: Path, size: int = 2**30, turns: int = 7, seconds: float = 120.0
         bare = shelves[Bare.name]
         shelves[MEMORY] = replace(bare, small=tuple(f"/memory/{at}" for at in range(_SMALL_OBJECTS)))
         gets = _taken(shelves, lambda shelf: _gets(shelf, client, root, small_seconds), min(turns, 3), seconds / 4)
+        ours = shelves[ArtifactStore.name]
+        rounds = min(turns, 3)
+        hot: dict[str, Turn] = {
+            _IDLE: lambda: _gets(ours, client, root, small_seconds),
+            _BESIDE: lambda: _gets_beside(ours, client, root, size, small_seconds),
+        }
+        latency = take_turns(hot, rounds, seconds=seconds / 4, least=min(rounds, 2))
     if client is None:
         missing.append("wrk: not installed; small requests are made by the suite's own client, a bound of its own")
     by = "the suite's own client" if client is None else "wrk"
@@ -84,10 +95,22 @@ def run(*, root: Path, size: int = 2**30, turns: int = 7, seconds: float = 120.0
         *_rows(f"download of {size / 2**20:g} MiB, warm", "GB/s", downloads),
         *_rows(f"ranges of 1 MiB at random, {_CONNECTIONS} connections", "GB/s", ranges),
         *_rows(f"GET of 4 KiB, {_CONNECTIONS} connections, by {by}", "requests/s", gets),
+        *(
+            Row.of(f"GET of 4 KiB, {when}", ArtifactStore.name, "requests/s", samples)
+            for when, samples in latency.items()
+        ),
     ]
     settings: dict[str, str | int | float] = {"size_bytes": size, "turns_at_most": turns, "seconds": seconds}
     settings["client_of_small_requests"] = by
-    ratios = tuple(_ratios(downloads, ranges, gets))
+    p99 = Ratio.of(
+        "p99 of 4 KiB GETs, beside a cold download / idle",
+        latency[_BESIDE],
+        latency[_IDLE],
+        3.0,
+        measure=lambda sample: sample.extra["p99_ms"],
+        at_most=True,
+    )
+    ratios = (*_ratios(downloads, ranges, gets), p99)
     return Result("serve", facts, settings, tuple(rows), ratios, tuple(missing))
 
 
@@ -98,11 +121,13 @@ def _filled(contender: Contender, large: RandomBody, small: Sequence[bytes]) -> 
             file.writelines(large)
         for at, data in enumerate(small):
             (contender.directory / str(at)).write_bytes(data)
-        return _Shelf(contender.server, "/static/large", tuple(f"/static/{at}" for at in range(len(small))))
+        return _Shelf(
+            contender.server, contender.directory, "/static/large", tuple(f"/static/{at}" for at in range(len(small)))
+        )
     path = contender.store(large)
     paths: list[str] = []
     uvloop.run(drive(contender.peer, (contender.put(data, paths) for data in small), 1))
-    return _Shelf(contender.server, path, tuple(paths))
+    return _Shelf(contender.server, contender.directory, path, tuple(paths))
 
 
 def _taken(shelves: dict[str, _Shelf], work: Callable[[_Shelf], Sample], turns: int, seconds: float) -> Taken:
@@ -154,6 +179,11 @@ def _gets(shelf: _Shelf, client: str | None, work: Path, seconds: float) -> Samp
     load = uvloop.run(drive(shelf.peer, jobs(), _CONNECTIONS))
     figures = {"p50_ms": 1000 * load.percentile(0.5), "p99_ms": 1000 * load.percentile(0.99)}
     return Sample(len(load.latencies), load.seconds, extra=figures)
+
+
+def _gets_beside(shelf: _Shelf, client: str | None, work: Path, size: int, seconds: float) -> Sample:
+    with cold_downloads(shelf.peer, shelf.large, shelf.directory, size):
+        return _gets(shelf, client, work, seconds)
 
 
 def _get(peer: Peer, path: str) -> Job:

@@ -17,6 +17,7 @@ from artifactstore.dataplane.space import SpaceLedger
 from artifactstore.dataplane.staging import StagingArea
 from artifactstore.domain.errors import StorageFullError
 from artifactstore.observation import Observer
+from artifactstore.readcache import ReadCache
 from artifactstore.registry.migration import DATABASE_FILE, SchemaTooOldError
 from artifactstore.registry.registry import Registry
 from artifactstore.settings import Settings
@@ -103,15 +104,19 @@ async def _assemble(settings: Settings, held: AsyncExitStack, *, read_only: bool
     dataplane = InProcessDataPlane(backend, staging=staging, space=space)
     held.push_async_callback(dataplane.close)
     retrievals = None
+    cache = ReadCache(0)  # a reader learns nothing of what the writer beside it commits
     if not read_only:
         retrievals = RetrievalRecorder(registry, settings.retrieval_interval)
         held.push_async_callback(retrievals.close)
+        cache = ReadCache(settings.cache_bytes)
+        held.callback(cache.close)
     store = Store(
         dataplane,
         registry,
         retrievals,
         actor=actor or f"local:{_user()}",
         max_object_bytes=settings.max_object_bytes,
+        cache=cache,
     )
     store.observer = Observer(dataplane, registry, retrievals, dataplane.activity)
     return store

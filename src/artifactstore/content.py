@@ -12,11 +12,58 @@ from artifactstore.domain.ranges import ByteRange
 from artifactstore.lifecycle import damage
 
 
-class LocalContent:
-    """An object's bytes, opened; closing it notes the retrieval."""
+class HeldBytes:
+    """A range of an object whose whole content is in memory; `dataplane.spi.ServedObject`."""
 
-    def __init__(self, record: ObjectRecord, served: ServedObject, note: Callable[[int], None] | None) -> None:
+    def __init__(self, content: bytes, byte_range: ByteRange) -> None:
+        self._content = content
+        self._range = byte_range
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the whole."""
+        return len(self._content)
+
+    @property
+    def byte_range(self) -> ByteRange:
+        """The bytes that iterating gives."""
+        return self._range
+
+    def fileno(self) -> int | None:
+        """None: there is no file."""
+        return None
+
+    async def chunks(self, byte_range: ByteRange | None = None) -> AsyncIterator[bytes]:
+        """The bytes, at once."""
+        wanted = byte_range or self._range
+        if wanted.length:
+            yield self._content[wanted.start : wanted.stop]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        return None
+
+
+class LocalContent:
+    """An object's bytes, opened; closing it notes the retrieval.
+
+    `held`: the bytes of the range it was opened with, if they are in memory; tell `count` when they were sent.
+    """
+
+    def __init__(
+        self,
+        record: ObjectRecord,
+        served: ServedObject,
+        note: Callable[[int], None] | None,
+        held: bytes | None = None,
+    ) -> None:
         self.identity = record.identity
+        self.held = None if held is None else held[served.byte_range.start : served.byte_range.stop]
         self._served = served
         self._note = note
         self._sent = 0
@@ -25,6 +72,14 @@ class LocalContent:
     def byte_range(self) -> ByteRange:
         """The bytes that `chunks` gives when it is asked for no other range."""
         return self._served.byte_range
+
+    def fileno(self) -> int | None:
+        """A descriptor to send the bytes from, owned by this; None where there is none. Tell `count` what was sent."""
+        return self._served.fileno()
+
+    def count(self, sent: int) -> None:
+        """Count bytes that were sent in another way than by `chunks`."""
+        self._sent += sent
 
     async def chunks(self, byte_range: ByteRange | None = None) -> AsyncIterator[bytes]:
         """The bytes of `byte_range`, or of the range it was opened with."""

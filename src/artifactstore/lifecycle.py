@@ -5,14 +5,15 @@ object's lock, asks the registry whether an event vouches for the stored copy, a
 replace or trust what lies there. The lock is given up after the event is committed. A deletion takes the same lock,
 commits its event, then removes the bytes, then commits that they are gone; `recover` finishes what a crash left
 between those steps. So an event never names bytes that are not durable, and no upload loses its bytes to a deletion
-(design, invariants 1, 2, 3, 6 and 7).
+(design, invariants 1, 2, 3, 6 and 7). Whatever is decided here is decided by the registry's answer; what readers keep
+in memory of an object (`readcache`) is forgotten after each event on it, before anybody is told.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from artifactstore.cancellation import uninterrupted
 from artifactstore.dataplane.exclusion import ObjectLocks
@@ -34,6 +35,7 @@ from artifactstore.domain.errors import (
     StorageError,
     UnreadableCopyError,
 )
+from artifactstore.readcache import ReadCache
 from artifactstore.registry.registry import Registry
 
 _log = logging.getLogger(__name__)
@@ -42,9 +44,10 @@ _log = logging.getLogger(__name__)
 class ObjectLifecycle:
     """The protocols that join bytes and facts. One for all who act on a root, since the locks are its."""
 
-    def __init__(self, dataplane: DataPlane, registry: Registry) -> None:
+    def __init__(self, dataplane: DataPlane, registry: Registry, cache: ReadCache) -> None:
         self._dataplane = dataplane
         self._registry = registry
+        self._cache = cache
         self.locks = ObjectLocks()
 
     @asynccontextmanager
@@ -65,7 +68,11 @@ class ObjectLifecycle:
                 await held.enter_async_context(self.locks.hold(identity.blake3.value))
                 return _verdict(await self._looked_at(identity, actor))
 
-            yield await self._dataplane.ingest_stream(stream, hints, gate=gate)
+            result = await self._dataplane.ingest_stream(stream, hints, gate=gate)
+            try:
+                yield result
+            finally:
+                self._cache.forget_object(result.identity.blake3)
 
     async def _looked_at(self, identity: ObjectIdentity, actor: str) -> ObjectRecord | None:
         """The object's record, under its lock. A copy that is missing or cut short is marked before it is replaced.
@@ -79,9 +86,20 @@ class ObjectLifecycle:
         if reason is None:
             return record
         _log.error("%s", damage(identity.blake3, reason))
-        return await self._registry.mark_damaged(
-            identity.blake3, reason=reason, actual=(None, None), size_bytes=size, actor=actor
-        )
+        with self._forgetting(identity.blake3):
+            return await uninterrupted(
+                self._registry.mark_damaged(
+                    identity.blake3, reason=reason, actual=(None, None), size_bytes=size, actor=actor
+                )
+            )
+
+    @contextmanager
+    def _forgetting(self, blake3: Digest) -> Iterator[None]:
+        """For committing an event on an object: what was read of it before is forgotten, however that ends."""
+        try:
+            yield
+        finally:
+            self._cache.forget_object(blake3)
 
     async def _stored_size(self, record: ObjectRecord) -> tuple[int | None, str | None]:
         """The size of the stored copy, and what is wrong with it as far as its size tells."""
@@ -116,9 +134,20 @@ class ObjectLifecycle:
             )
         return True
 
-    async def record_verification(self, record: ObjectRecord, *, actor: str) -> VerifyResult:
-        """Read again under the lock, since an upload may have mended it meanwhile, and record what is so."""
-        return await uninterrupted(self._record_verification(record, actor))
+    async def verify(self, digest: Digest, *, actor: str, record: bool = True) -> tuple[ObjectRecord, VerifyResult]:
+        """Re-read an object and digest it again. A failure is recorded, and so is a damaged object found sound.
+
+        `record=False`: nothing is. ObjectNotFoundError.
+        """
+        known = await self._registry.object(digest)
+        if known is None or not known.state.present:
+            raise ObjectNotFoundError(f"there is no object {digest}")
+        result = await self._dataplane.verify_object(known.address)
+        expected = ObjectState.LIVE if result.verified else ObjectState.DAMAGED
+        if record and known.state is not expected:
+            # again under the lock, since an upload may have mended it meanwhile
+            result = await uninterrupted(self._record_verification(known, actor))
+        return known, result
 
     async def _record_verification(self, record: ObjectRecord, actor: str) -> VerifyResult:
         blake3 = record.identity.blake3
@@ -127,18 +156,22 @@ class ObjectLifecycle:
             if now is None or not now.state.present:
                 raise ObjectNotFoundError(f"there is no object {blake3}")
             result = await self._dataplane.verify_object(now.address)
-            if result.verified:
-                await self._registry.mark_sound(blake3, actor=actor)
-            else:
-                _log.error("%s", damage(blake3, result.reason))
-                await self._registry.mark_damaged(
-                    blake3,
-                    reason=result.reason or "unknown",
-                    actual=(result.actual_blake3, result.actual_sha256),
-                    size_bytes=result.size_bytes,
-                    actor=actor,
-                )
+            with self._forgetting(blake3):
+                await self._record_outcome(blake3, result, actor)
         return result
+
+    async def _record_outcome(self, blake3: Digest, result: VerifyResult, actor: str) -> None:
+        if result.verified:
+            await self._registry.mark_sound(blake3, actor=actor)
+            return
+        _log.error("%s", damage(blake3, result.reason))
+        await self._registry.mark_damaged(
+            blake3,
+            reason=result.reason or "unknown",
+            actual=(result.actual_blake3, result.actual_sha256),
+            size_bytes=result.size_bytes,
+            actor=actor,
+        )
 
     async def delete(self, blake3: Digest, *, actor: str) -> None:
         """Delete an object: the event first, then the bytes. ObjectNotFoundError, ObjectInUseError."""
@@ -146,7 +179,9 @@ class ObjectLifecycle:
 
     async def _delete(self, blake3: Digest, actor: str) -> None:
         async with self.locks.hold(blake3.value):
-            await self._try_purge(await self._registry.delete_object(blake3, actor=actor), actor)
+            with self._forgetting(blake3):  # before its bytes go
+                record = await self._registry.delete_object(blake3, actor=actor)
+            await self._try_purge(record, actor)
 
     async def _try_purge(self, record: ObjectRecord, actor: str) -> bool:
         """Remove the bytes of a recorded deletion, and record that; False: the next start's `recover` tries again."""

@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     max_object_bytes: int | None = Field(default=None, ge=0)
     floor_bytes: int = Field(default=64 * 2**20, ge=0)
     log_reserve_bytes: int = Field(default=16 * 2**20, ge=2**16)
+    cache_bytes: int = Field(default=64 * 2**20, ge=0)
     retrieval_interval: float = Field(default=10.0, gt=0)
     head_timeout: float = Field(default=20.0, gt=0)
     body_timeout: float = Field(default=60.0, gt=0)

@@ -8,14 +8,13 @@ import logging
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from types import TracebackType
 from typing import Self
 from uuid import UUID
 
 from artifactstore.audit.retrievals import RetrievalRecorder
 from artifactstore.cancellation import uninterrupted
-from artifactstore.content import LocalContent, refuse_damaged
+from artifactstore.content import LocalContent
 from artifactstore.dataplane.sources import Source, stream_of, wrong_length
 from artifactstore.dataplane.spi import (
     Buffer,
@@ -30,13 +29,14 @@ from artifactstore.domain.errors import (
     ArtifactNotFoundError,
     DigestMismatchError,
     InvalidQueryError,
-    ObjectDamagedError,
     ObjectNotFoundError,
     ObjectTooLargeError,
 )
 from artifactstore.domain.ranges import ByteRange
-from artifactstore.lifecycle import ObjectLifecycle, damage
+from artifactstore.lifecycle import ObjectLifecycle
 from artifactstore.observation import Observer
+from artifactstore.readcache import ReadCache
+from artifactstore.reading import Reader
 from artifactstore.registry.queries import MAX_PAGE, ArtifactQuery
 from artifactstore.registry.registry import Registry
 from artifactstore.spi import ArtifactPage, Condition, Event, StoredObject, Verification
@@ -56,6 +56,7 @@ class Store:
         *,
         actor: str,
         max_object_bytes: int | None = None,
+        cache: ReadCache | None = None,
     ) -> None:
         self._dataplane = dataplane
         self.registry = registry
@@ -66,7 +67,10 @@ class Store:
         self.release: Callable[[], Awaitable[None]] | None = None
         #: What looks at the parts, set by whoever composed them.
         self.observer: Observer | None = None
-        self._lifecycle = ObjectLifecycle(dataplane, registry)
+        self._cache = cache or ReadCache(0)
+        self._lifecycle = ObjectLifecycle(dataplane, registry, self._cache)
+        #: What downloads ask: answers from memory where they are known. What decides something asks the registry.
+        self.reader = Reader(dataplane, registry, self._lifecycle, self._cache, retrievals)
 
     def acting_as(self, actor: str) -> Store:
         """The same store, whose events name another actor."""
@@ -117,20 +121,23 @@ class Store:
         metadata = (metadata or ArtifactMetadata()).checked()
         await self.check_preconditions(namespace, name, create_only=create_only, if_match=if_match)
         async with self._ingest(source, IngestHints(size_hint), expected) as result:
-            return await uninterrupted(
-                self.registry.record_artifact(
-                    result.identity,
-                    backend_id=result.receipt.backend_id,
-                    primary_algorithm=result.primary_digest.algorithm,
-                    namespace=namespace,
-                    name=name,
-                    metadata=metadata,
-                    create_only=create_only,
-                    if_match=if_match,
-                    mended=result.replaced,
-                    actor=self._actor,
+            try:
+                return await uninterrupted(
+                    self.registry.record_artifact(
+                        result.identity,
+                        backend_id=result.receipt.backend_id,
+                        primary_algorithm=result.primary_digest.algorithm,
+                        namespace=namespace,
+                        name=name,
+                        metadata=metadata,
+                        create_only=create_only,
+                        if_match=if_match,
+                        mended=result.replaced,
+                        actor=self._actor,
+                    )
                 )
-            )
+            finally:
+                self._cache.forget_name(namespace, name)
 
     async def check_preconditions(
         self, namespace: str, name: str, *, create_only: bool = False, if_match: Condition = None
@@ -285,24 +292,19 @@ class Store:
 
     async def open_object(self, digest: Digest, byte_range: ByteRange | None = None) -> LocalContent:
         """The bytes of an object by either digest."""
-        return await self.open_record(await self.record(digest), byte_range)
+        return await self.open_record(await self.reader.record(digest), byte_range)
 
     async def open_file(self, namespace: str, name: str, byte_range: ByteRange | None = None) -> LocalContent:
         """The bytes of a name's latest version."""
-        artifact = await self.file(namespace, name)
-        return await self.open_record(await self.record(artifact.identity.blake3), byte_range, artifact_id=artifact.id)
+        return await self._open_version(await self.reader.latest(namespace, name), byte_range)
 
     async def open_artifact(self, artifact_id: UUID, byte_range: ByteRange | None = None) -> LocalContent:
         """The bytes of one version; ArtifactNotFoundError when it is deleted, too."""
-        artifact = await self.live_artifact(artifact_id)
-        return await self.open_record(await self.record(artifact.identity.blake3), byte_range, artifact_id=artifact.id)
+        return await self._open_version(await self.reader.version(artifact_id), byte_range)
 
-    async def live_artifact(self, artifact_id: UUID) -> Artifact:
-        """One artifact by its id, whose content may be read; ArtifactNotFoundError when it is deleted, too."""
-        artifact = await self.artifact(artifact_id)
-        if artifact.deleted:
-            raise ArtifactNotFoundError(f"the artifact {artifact_id} is deleted")
-        return artifact
+    async def _open_version(self, artifact: Artifact, byte_range: ByteRange | None) -> LocalContent:
+        record = await self.reader.record(artifact.identity.blake3)
+        return await self.open_record(record, byte_range, artifact_id=artifact.id)
 
     async def open_record(
         self, record: ObjectRecord, byte_range: ByteRange | None = None, *, artifact_id: UUID | None = None
@@ -312,44 +314,12 @@ class Store:
         ObjectDamagedError: it is marked damaged, or its copy turns out to be missing or of another size, which is then
         recorded. ObjectNotFoundError: it was deleted since the record was read. InvalidInputError: the range.
         """
-        refuse_damaged(record)
-        if byte_range is not None:
-            byte_range.check_within(record.identity.size_bytes)
-        try:
-            served = await self._dataplane.serve_object(record.address, byte_range)
-        except ObjectNotFoundError:
-            raise await self._missing(record) from None
-        except ValueError:
-            served = None  # the stored copy ends before the range does
-        if served is None or served.size_bytes != record.identity.size_bytes:
-            if served is not None:
-                await served.close()
-            raise await self._missing(record)
-        return LocalContent(record, served, self._note(record, artifact_id))
-
-    def _note(self, record: ObjectRecord, artifact_id: UUID | None) -> Callable[[int], None] | None:
-        if self._retrievals is None:
-            return None
-        return partial(self._retrievals.note, record.identity.blake3, artifact_id, self._actor)
-
-    async def _missing(self, record: ObjectRecord) -> ObjectNotFoundError | ObjectDamagedError:
-        """What to raise for a live record without a whole copy: verify under the lock, so that the mark is true."""
-        if self._retrievals is None:  # opened only for reading: it may look, and records nothing
-            return ObjectDamagedError(f"the stored copy of {record.identity.blake3} is missing or cut short")
-        verification = await self.verify_object(record.identity.blake3)
-        if verification.verified:  # mended meanwhile; the next attempt finds it
-            return ObjectDamagedError(f"the stored copy of {record.identity.blake3} was being mended; try again")
-        return ObjectDamagedError(damage(record.identity.blake3, verification.reason))
+        return await self.reader.open(record, byte_range, artifact_id=artifact_id, actor=self._actor)
 
     async def verify_object(self, digest: Digest) -> Verification:
         """Re-read an object and digest it again. A failure is recorded, and so is a damaged object found sound."""
-        record = await self.record(digest)
-        result = await self._dataplane.verify_object(record.address)
-        expects_change = (
-            record.state is ObjectState.LIVE if not result.verified else record.state is ObjectState.DAMAGED
-        )
-        if expects_change and self._retrievals is not None:
-            result = await self._lifecycle.record_verification(record, actor=self._actor)
+        recording = self._retrievals is not None
+        record, result = await self._lifecycle.verify(digest, actor=self._actor, record=recording)
         return Verification(
             result.verified,
             result.reason,
@@ -370,7 +340,10 @@ class Store:
         """Tombstone a name: its versions no longer refer to their objects. ArtifactNotFoundError."""
         names.check_namespace(namespace)
         names.check_name(name)
-        await self.registry.tombstone(namespace, name, if_match=if_match, actor=self._actor)
+        try:
+            await uninterrupted(self.registry.tombstone(namespace, name, if_match=if_match, actor=self._actor))
+        finally:
+            self._cache.forget_name(namespace, name)
 
     async def recover(self) -> int:
         """Finish what a crash left half done, before anything else is asked for; the number of deletions finished."""

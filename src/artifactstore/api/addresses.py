@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -15,7 +16,11 @@ FILES = "/v1/files/"
 
 def file_address(request: web.Request) -> tuple[str, str]:
     """The namespace and the name that a `/v1/files/...` request addresses, checked."""
-    target = request.raw_path  # the request line's target as it came
+    return _address(request.raw_path)  # the request line's target as it came
+
+
+@lru_cache(1024)
+def _address(target: str) -> tuple[str, str]:
     path = target.partition("?")[0] if target.startswith("/") else urlsplit(target).path
     namespace, _, name = path.removeprefix(FILES).partition("/")
     return (

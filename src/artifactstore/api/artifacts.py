@@ -57,7 +57,7 @@ async def get(request: web.Request) -> web.Response:
 
 async def content(request: web.Request) -> web.StreamResponse:
     """The bytes of one version."""
-    artifact = await store_of(request).live_artifact(_artifact_id(request))
+    artifact = await store_of(request).reader.version(_artifact_id(request))
     return await files.send_artifact(request, artifact)
 
 

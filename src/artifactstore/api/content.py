@@ -4,54 +4,53 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import quote
 from uuid import UUID
 
 from aiohttp import hdrs, web
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from artifactstore.api import conditional
 from artifactstore.api.digest_fields import repr_digest
 from artifactstore.api.fields import joined
 from artifactstore.api.keys import store_of
 from artifactstore.api.problems import problem
+from artifactstore.api.sendfile import send_file, takes_files
 from artifactstore.content import LocalContent, refuse_damaged
-from artifactstore.domain.artifact import ObjectRecord
+from artifactstore.domain.artifact import Artifact, ObjectRecord
+from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import StorageError
 from artifactstore.domain.names import DEFAULT_MEDIA_TYPE
 from artifactstore.domain.ranges import ByteRange, RangeNotSatisfiable, parse_range
 
+#: How many contents' headers are kept made.
+_KNOWN_HEADERS = 1024
 #: Stored content is a stranger's: a browser may neither guess its type, nor run it, nor take it for a page of ours.
 _UNTRUSTED = {
     "Content-Security-Policy": "sandbox; default-src 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
-
-@dataclass(frozen=True, slots=True)
-class Representation:
-    """What is to be sent, and as what."""
-
-    record: ObjectRecord
-    media_type: str = DEFAULT_MEDIA_TYPE
-    file_name: str | None = None  # for Content-Disposition
-    artifact_id: UUID | None = None  # through which it is read; None: by digest
-    location: str | None = None  # for Content-Location
+type Headers = CIMultiDictProxy[str]
 
 
-async def send(request: web.Request, what: Representation) -> web.StreamResponse:
-    """Answer a GET or HEAD with the content, or with what its conditions and ranges make of it."""
-    refuse_damaged(what.record)
-    blake3, size = what.record.identity.blake3, what.record.identity.size_bytes
+async def send(request: web.Request, record: ObjectRecord, artifact: Artifact | None = None) -> web.StreamResponse:
+    """Answer a GET or HEAD with the content, or with what its conditions and ranges make of it.
+
+    `artifact`: the version through which it is read, and whose name and media type it has.
+    """
+    refuse_damaged(record)
+    blake3, size = record.identity.blake3, record.identity.size_bytes
     outcome = conditional.evaluate(joined(request, hdrs.IF_MATCH), joined(request, hdrs.IF_NONE_MATCH), blake3)
     if outcome is conditional.Outcome.FAILED:
         return problem(HTTPStatus.PRECONDITION_FAILED, "precondition-failed", "the content has another entity tag")
-    headers = _headers(what)
+    headers = headers_of(record, artifact)
     if outcome is conditional.Outcome.NOT_MODIFIED:
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=_without_content(headers))
     try:
-        ranges = _ranges(request, what.record)
+        ranges = _ranges(request, record)
     except RangeNotSatisfiable as unsatisfiable:
         answer = problem(
             HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "range-not-satisfiable", f"the content has {size} bytes"
@@ -62,20 +61,34 @@ async def send(request: web.Request, what: Representation) -> web.StreamResponse
         head = web.StreamResponse(headers=headers)
         head.content_length = size
         return head
-    store = store_of(request)
     single = ranges[0] if len(ranges) == 1 else None
-    async with await store.open_record(what.record, single, artifact_id=what.artifact_id) as content:
+    artifact_id = None if artifact is None else artifact.id
+    async with await store_of(request).open_record(record, single, artifact_id=artifact_id) as content:
         if len(ranges) > 1:
             return await _send_parts(request, content, headers, ranges)
-        status = HTTPStatus.OK
-        if single is not None:
-            status = HTTPStatus.PARTIAL_CONTENT
-            headers[hdrs.CONTENT_RANGE] = single.content_range(size)
+        return await _send_one(request, content, headers, single)
+
+
+async def _send_one(
+    request: web.Request, content: LocalContent, headers: Headers, single: ByteRange | None
+) -> web.StreamResponse:
+    """The whole, or one range of it."""
+    status = HTTPStatus.OK if single is None else HTTPStatus.PARTIAL_CONTENT
+    response: web.StreamResponse
+    if content.held is not None:  # then head and body leave in one write
+        response = web.Response(status=status, headers=headers, body=content.held)
+    else:
         response = web.StreamResponse(status=status, headers=headers)
         response.content_length = content.byte_range.length
-        await response.prepare(request)
-        await _copy(content, content.byte_range, response)
-        return response
+    if single is not None:
+        response.headers[hdrs.CONTENT_RANGE] = single.content_range(content.identity.size_bytes)
+    await response.prepare(request)
+    if content.held is not None:
+        await response.write_eof()  # only then it is known whether the connection took them
+        content.count(len(content.held))
+    else:
+        await _copy(request, content, content.byte_range, response)
+    return response
 
 
 def _ranges(request: web.Request, record: ObjectRecord) -> tuple[ByteRange, ...]:
@@ -88,7 +101,7 @@ def _ranges(request: web.Request, record: ObjectRecord) -> tuple[ByteRange, ...]
 
 
 async def _send_parts(
-    request: web.Request, content: LocalContent, headers: dict[str, str], ranges: tuple[ByteRange, ...]
+    request: web.Request, content: LocalContent, headers: Headers, ranges: tuple[ByteRange, ...]
 ) -> web.StreamResponse:
     """Several ranges as multipart/byteranges (RFC 9110, 14.6), with the length known beforehand."""
     size = content.identity.size_bytes
@@ -99,45 +112,70 @@ async def _send_parts(
         for item in ranges
     ]
     tail = f"\r\n--{boundary}--\r\n".encode()
-    headers = {**headers, hdrs.CONTENT_TYPE: f"multipart/byteranges; boundary={boundary}"}
     response = web.StreamResponse(status=HTTPStatus.PARTIAL_CONTENT, headers=headers)
+    response.headers[hdrs.CONTENT_TYPE] = f"multipart/byteranges; boundary={boundary}"
     response.content_length = sum(map(len, heads)) + sum(item.length for item in ranges) + len(tail)
     await response.prepare(request)
     for head, item in zip(heads, ranges, strict=True):
         await response.write(head)
-        await _copy(content, item, response)
+        await _copy(request, content, item, response)
     await response.write(tail)
     return response
 
 
-async def _copy(content: LocalContent, byte_range: ByteRange, response: web.StreamResponse) -> None:
+async def _copy(
+    request: web.Request, content: LocalContent, byte_range: ByteRange, response: web.StreamResponse
+) -> None:
+    file = content.fileno()
     try:
-        async for chunk in content.chunks(byte_range):
-            await response.write(chunk)
+        if file is not None and takes_files(request):
+            await send_file(request, file, byte_range, content.count)
+        else:
+            async for chunk in content.chunks(byte_range):
+                await response.write(chunk)
     except StorageError as error:
         # The status line is out: only a broken connection can still tell the client that this is not the whole.
         raise ConnectionAbortedError(f"content ended early: {error}") from error
 
 
-def _headers(what: Representation) -> dict[str, str]:
-    headers = {
-        hdrs.CONTENT_TYPE: what.media_type,
-        hdrs.ETAG: conditional.entity_tag(what.record.identity.blake3),
-        hdrs.ACCEPT_RANGES: "bytes",
-        "Repr-Digest": repr_digest(what.record.identity.sha256),
-        hdrs.CONTENT_DISPOSITION: _disposition(what.file_name),
-        # Bytes under a digest never change, but they can be deleted: a cache asks, and is answered 304.
-        hdrs.CACHE_CONTROL: "no-cache",
-        **_UNTRUSTED,
-    }
-    if what.location is not None:
-        headers[hdrs.CONTENT_LOCATION] = what.location
-    return headers
+def headers_of(record: ObjectRecord, artifact: Artifact | None) -> Headers:
+    """The headers of a content; the same, and never changed, as long as it is asked for often."""
+    identity = record.identity
+    if artifact is None:
+        return _headers(identity.blake3.value, identity.sha256.value, DEFAULT_MEDIA_TYPE, None, None)
+    media_type = artifact.metadata.media_type
+    return _headers(identity.blake3.value, identity.sha256.value, media_type, artifact.name, artifact.id)
 
 
-def _disposition(file_name: str | None) -> str:
+@lru_cache(_KNOWN_HEADERS)
+def _headers(blake3: bytes, sha256: bytes, media_type: str, name: str | None, artifact_id: UUID | None) -> Headers:
+    headers = CIMultiDict(
+        {
+            hdrs.CONTENT_TYPE: media_type,
+            hdrs.ETAG: conditional.entity_tag(Digest.blake3(blake3)),
+            hdrs.ACCEPT_RANGES: "bytes",
+            "Repr-Digest": repr_digest(Digest.sha256(sha256)),
+            hdrs.CONTENT_DISPOSITION: _disposition(name),
+            # Bytes under a digest never change, but they can be deleted: a cache asks, and is answered 304.
+            hdrs.CACHE_CONTROL: "no-cache",
+            **_UNTRUSTED,
+        }
+    )
+    if artifact_id is not None:
+        headers[hdrs.CONTENT_LOCATION] = content_location(artifact_id)
+    return CIMultiDictProxy(headers)
+
+
+def content_location(artifact_id: UUID) -> str:
+    """Where the bytes of a version stay when its name moves on."""
+    return f"/v1/artifacts/{artifact_id}/content"
+
+
+def _disposition(name: str | None) -> str:
+    if name is None:
+        return "attachment"
     # RFC 6266 with RFC 8187's extended form alone: it needs no quoting rules that clients disagree on
-    return "attachment" if file_name is None else f"attachment; filename*=UTF-8''{quote(file_name, safe='')}"
+    return f"attachment; filename*=UTF-8''{quote(name.rpartition('/')[2], safe='')}"
 
 
 def _without_content(headers: Mapping[str, str]) -> dict[str, str]:

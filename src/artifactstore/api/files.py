@@ -70,25 +70,18 @@ async def put(request: web.Request) -> web.Response:
 
 async def get(request: web.Request) -> web.StreamResponse:
     """The latest version's content, or its headers."""
-    artifact = await store_of(request).file(*file_address(request))
+    artifact = await store_of(request).reader.latest(*file_address(request))
     return await send_artifact(request, artifact)
 
 
 async def send_artifact(request: web.Request, artifact: Artifact) -> web.StreamResponse:
     """The content of one artifact, with its media type and under its last segment's name."""
-    location = f"/v1/artifacts/{artifact.id}/content"  # where these bytes stay when the name moves on
-    what = content.Representation(
-        await store_of(request).record(artifact.identity.blake3),
-        media_type=artifact.metadata.media_type,
-        file_name=artifact.name.rpartition("/")[2],
-        artifact_id=artifact.id,
-        location=location,
-    )
+    record = await store_of(request).reader.record(artifact.identity.blake3)
     try:
-        return await content.send(request, what)
+        return await content.send(request, record, artifact)
     except ObjectDamagedError as error:
         answer = problem_of(error)
-        answer.headers[hdrs.CONTENT_LOCATION] = location
+        answer.headers[hdrs.CONTENT_LOCATION] = content.content_location(artifact.id)
         return answer
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
 from aiohttp import HttpVersion10, web
 
-from artifactstore.api import artifacts, description, events, files, health, metrics, objects, uploads
+from artifactstore.api import artifacts, description, events, files, health, metrics, objects, sendfile, uploads
 from artifactstore.api.fields import EVERY_ANSWER, REQUEST_ID
 from artifactstore.api.keys import ANONYMOUS, STORE
 from artifactstore.api.limits import LIMITS, UPLOAD_SLOTS, Limits, UploadSlots, upload
@@ -28,6 +29,7 @@ def create_app(store: Store, *, limits: Limits | None = None) -> web.Application
     app[LIMITS] = limits or Limits()
     app[UPLOAD_SLOTS] = UploadSlots(app[LIMITS].max_uploads_per_client)
     app[TALLIES] = RequestTallies()
+    app.cleanup_ctx.append(_senders)
     app.on_response_prepare.append(_complete)
     route = app.router.add_route
 
@@ -59,6 +61,12 @@ def create_app(store: Store, *, limits: Limits | None = None) -> web.Application
     _refuse_the_rest(app)
     app[TALLIES].resolve(app)
     return app
+
+
+async def _senders(app: web.Application) -> AsyncIterator[None]:
+    """The threads that send files, until the application ends."""
+    with ThreadPoolExecutor(sendfile.THREADS, thread_name_prefix="send") as app[sendfile.SENDERS]:
+        yield
 
 
 def _refuse_the_rest(app: web.Application) -> None:

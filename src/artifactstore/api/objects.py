@@ -70,9 +70,9 @@ async def _store(request: web.Request, expected: list[Digest]) -> web.Response:
 
 async def get(request: web.Request) -> web.StreamResponse:
     """The content, or its headers."""
-    record = await store_of(request).record(_digest(request))
+    record = await store_of(request).reader.record(_digest(request))
     try:
-        return await content.send(request, content.Representation(record))
+        return await content.send(request, record)
     except ObjectDamagedError as error:
         return problem_of(error, **identity_document(record.identity))
 

@@ -110,4 +110,6 @@ async def problems(
         raise  # the client has left: there is nobody to answer
     except Exception:
         _log.exception("unforeseen error in %s %s", request.method, request.rel_url.raw_path)
+        if request.writer.output_size > 0:  # an answer has begun, and another must not follow it
+            raise ConnectionAbortedError("the answer could not be ended") from None
         return problem(500, "internal-error", "the gateway failed; its log says why")

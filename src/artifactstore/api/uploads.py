@@ -136,6 +136,9 @@ async def close_unasked(
     In place of `100 Continue`, the body may or may not follow; else it would have to be read to reach the next request.
     """
     response = await handler(request)
+    headers = request.headers
+    if not request.body_exists and hdrs.EXPECT not in headers and hdrs.TRANSFER_ENCODING not in headers:
+        return response  # as nearly every GET: there is no body
     if (
         body_is_awaited(request)
         or _leaves_a_body(request)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from contextvars import Context
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -53,6 +53,7 @@ class RetrievalRecorder:
         self._interval = interval_seconds
         self._clock = clock
         self._sums: dict[_Key, _Sum] = {}
+        self._minute = ("", datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
         self._dropped = 0
         #: Downloads that were never recorded, since the start.
         self.dropped = 0
@@ -63,8 +64,7 @@ class RetrievalRecorder:
 
     def note(self, blake3: Digest, artifact_id: UUID | None, actor: str, size_bytes: int) -> None:
         """Count a download of so many bytes, read through an artifact or by digest. Neither waits nor fails."""
-        minute = self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ")
-        self._add((blake3.value, artifact_id, actor, minute), 1, size_bytes)
+        self._add((blake3.value, artifact_id, actor, self._minute_now()), 1, size_bytes)
         if self._task is None and not self._closed:
             self._task = asyncio.get_running_loop().create_task(
                 self._flush_at_interval(),
@@ -73,6 +73,15 @@ class RetrievalRecorder:
             )
         if len(self._sums) >= EARLY_KEYS:
             self._early.set()
+
+    def _minute_now(self) -> str:
+        text, begin, end = self._minute
+        now = self._clock()
+        if not begin <= now < end:  # written once a minute: it costs more than the rest of a note
+            begin = now.astimezone(UTC).replace(second=0, microsecond=0)
+            text = begin.strftime("%Y-%m-%dT%H:%MZ")
+            self._minute = (text, begin, begin + timedelta(minutes=1))
+        return text
 
     def _add(self, key: _Key, count: int, size_bytes: int) -> None:
         entry = self._sums.get(key)
