@@ -11,17 +11,17 @@ between those steps. So an event never names bytes that are not durable, and no 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from artifactstore.cancellation import uninterrupted
 from artifactstore.dataplane.exclusion import ObjectLocks
 from artifactstore.dataplane.spi import (
-    Buffer,
     DataPlane,
     IngestHints,
     IngestResult,
     Publication,
+    Stream,
     Verdict,
     VerifyResult,
 )
@@ -49,7 +49,7 @@ class ObjectLifecycle:
 
     @asynccontextmanager
     async def ingest(
-        self, stream: AsyncIterable[Buffer], hints: IngestHints, expected: Sequence[Digest], *, actor: str
+        self, stream: Stream, hints: IngestHints, expected: Sequence[Digest], *, actor: str
     ) -> AsyncIterator[IngestResult]:
         """Publish the bytes and hold the object's lock until the body of the `async with` has recorded them.
 

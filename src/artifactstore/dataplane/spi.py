@@ -21,6 +21,23 @@ from artifactstore.storage.spi import BackendHealth, StorageReceipt
 type Buffer = bytes | bytearray | memoryview
 
 
+@runtime_checkable
+class Inflow(Protocol):
+    """A body of known size that can be received straight into the data plane's own buffers."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes there are: more are not given, and fewer are an error of `fill`."""
+        ...
+
+    async def fill(self, room: memoryview) -> None:
+        """Receive the next bytes, as many as there is room for. Once cancelled, it touches `room` no more."""
+        ...
+
+
+type Stream = AsyncIterable[Buffer] | Inflow
+
+
 @dataclass(frozen=True, slots=True)
 class IngestHints:
     """What is known of a stream before it is read. None of it is believed."""
@@ -116,7 +133,7 @@ class DataPlane(Protocol):
     """The five operations."""
 
     async def ingest_stream(
-        self, stream: AsyncIterable[Buffer], hints: IngestHints | None = None, *, gate: Gate | None = None
+        self, stream: Stream, hints: IngestHints | None = None, *, gate: Gate | None = None
     ) -> IngestResult:
         """Drain `stream` with bounded memory, digest and stage each buffer once, then publish as the gate says.
 
