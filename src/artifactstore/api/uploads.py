@@ -44,7 +44,7 @@ async def body_of(request: web.Request) -> AsyncIterator[bytes]:
         await _ask(request)
     try:
         while True:
-            async with asyncio.timeout(idle):
+            async with asyncio.timeout(None if content.is_eof() else idle):  # nothing is waited for at the end
                 chunk, _ = await content.readchunk()
             if chunk:
                 yield chunk
@@ -61,6 +61,7 @@ def source_of(request: web.Request) -> AsyncIterator[bytes] | Inflow:
     size = request.content_length
     if size is None or size < intake.LEAST_BYTES or request.secure:
         return body_of(request)
+
     async def ask() -> None:
         if body_is_awaited(request):
             await _ask(request)

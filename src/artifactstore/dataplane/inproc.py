@@ -1,9 +1,9 @@
 """The data plane in this process, over one storage backend.
 
-Theory of operation. A small body is digested in memory, a large one becomes a synced staging file (`ingestion`); then the
-gate is asked, and the backend publishes.
-Memory is bounded by the number of uploads, and a slow disk pushes back on the sender. To close breaks off
-what runs, as a timeout would, and waits until each has cleaned up: a source may never come to its end.
+Theory of operation. A small body is digested in memory, a large one becomes a synced staging file (`ingestion`); then
+the gate is asked, and the backend publishes. Memory is bounded by the number of uploads, and a slow disk pushes back on
+the sender. To close breaks off what runs, as a timeout would, and waits until each has cleaned up: a source may never
+come to its end.
 """
 
 from __future__ import annotations

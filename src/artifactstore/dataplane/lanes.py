@@ -1,8 +1,8 @@
 """Lanes: the steps that one upload's blocks go through, in order, worked off by a few threads for all uploads.
 
-A lane holds what waits for its step. A thread works on it for one turn when something waits, then the lane goes to the
-end of the line: no upload keeps another from its turn, a slow sender holds no thread, and nothing is handed over that
-costs more than a queue's put and get.
+A lane holds what waits for its step. A thread works on it as long as something waits, and lets it go to the end of the
+line when others wait for a thread: no upload keeps another from its turn, a slow sender holds no thread, and to hand a
+block over costs no more than a queue's put and get.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ class LaneThreads:
         if not self._idle.acquire(blocking=False):
             self._start()
 
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody waits for a thread."""
+        return not self._line.empty()
+
     def _start(self) -> None:
         with self._starting:
             if len(self._threads) < self._count:
@@ -39,17 +44,22 @@ class LaneThreads:
                 thread.start()
 
     def _work(self) -> None:
-        while (turn := self._line.get()) is not None:
-            turn()
-            self._idle.release()
+        while True:
+            turn = self._line.get()
+            if turn is not None:
+                turn()
+                self._idle.release()
+                continue
+            last = self._line.empty()
+            self._line.put(None)  # behind what is queued still, and for the next thread
+            if last:
+                return
 
     def close(self) -> None:
         """Let what is queued end, and the threads. Blocking; idempotent. Nothing may be queued after it."""
-        for _ in self._threads:
-            self._line.put(None)
+        self._line.put(None)
         for thread in self._threads:
             thread.join()
-        self._threads.clear()
 
 
 type _Turn = Callable[[], None]
@@ -76,11 +86,14 @@ class Lane[T]:
         self._threads.queue(self._turn)
 
     def _turn(self) -> None:
-        with self._lock:
-            items = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
-        self._step(items)
-        with self._lock:
-            if not self._waiting:
-                self._queued = False
+        while True:
+            with self._lock:
+                items = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+            self._step(items)
+            with self._lock:
+                if not self._waiting:
+                    self._queued = False
+                    return
+            if self._threads.wanted:
+                self._threads.queue(self._turn)
                 return
-        self._threads.queue(self._turn)
