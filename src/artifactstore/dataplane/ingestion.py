@@ -33,7 +33,8 @@ BLOCKS = 4
 class _Mark(Enum):
     """What passes through the lanes beside blocks."""
 
-    END = "sync the file"
+    BEGIN = "make the file"
+    END = "sync it"
     GIVE_UP = "close it"
 
 
@@ -62,6 +63,7 @@ class Ingestion:
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
+        self._writing.give(_Mark.BEGIN)  # so that what stands in its way is known before the body has come
 
     # --- on the loop ------------------------------------------------------------------------------------------------
 

@@ -113,6 +113,7 @@ class StagingFile:
         """Make the bytes durable. After an OSError the file is lost: the system may have dropped its dirty pages."""
         os.fdatasync(self._descriptor)
         self._unsynced = 0
+        self._go(direct=False)  # whoever reads the file need not read whole pages
 
     def discard(self) -> None:
         """Give up the file, and its name if it has one. What was published from it stays. Idempotent."""

@@ -7,7 +7,6 @@ import os
 import stat
 from array import array
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -189,7 +188,7 @@ def test_whole_pages_go_past_the_cache_and_an_odd_tail_into_it(tmp_path: Path, t
 def test_a_file_system_without_direct_writes_gets_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
-    set_flags, writev, flags = fcntl.fcntl, os.writev, partial(fcntl.fcntl, cmd=fcntl.F_GETFL)
+    set_flags, writev = fcntl.fcntl, os.writev
 
     def asked(descriptor: int, command: int, given: int = 0) -> int:
         if given & os.O_DIRECT:
@@ -197,7 +196,7 @@ def test_a_file_system_without_direct_writes_gets_others(
         return set_flags(descriptor, command, given)
 
     def written(descriptor: int, buffers: Sequence[memoryview]) -> int:
-        if flags(descriptor) & os.O_DIRECT:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         return writev(descriptor, buffers)
 
