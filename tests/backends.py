@@ -125,8 +125,9 @@ def make_place(form: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> P
         return Place(form, MemoryBackend(), StagingArea(root.staging), directory)
     if form == "localfs-without-links":
         monkeypatch.setattr(os, "link", _no_links)
-    staging = StagingArea(root.staging, unnamed=form == "localfs-unnamed")
-    return Place(form, LocalFileSystemBackend(root), staging, directory)
+    unnamed = form == "localfs-unnamed"
+    staging = StagingArea(root.staging, unnamed=unnamed)
+    return Place(form, LocalFileSystemBackend(root, unnamed=unnamed), staging, directory)
 
 
 def _no_links(*_: object, **__: object) -> NoReturn:

@@ -14,7 +14,8 @@ from typing import Any
 import blake3
 import pytest
 
-from artifactstore.dataplane.inproc import GROUP_BYTES, InProcessDataPlane
+from artifactstore.dataplane.blocks import BLOCK_BYTES
+from artifactstore.dataplane.inproc import InProcessDataPlane
 from artifactstore.dataplane.spi import Buffer, Gate, Publication, Verdict
 from artifactstore.dataplane.staging import StagingArea
 from artifactstore.domain.digest import Digest, ObjectIdentity
@@ -26,7 +27,7 @@ from artifactstore.storage.spi import StorageBackend
 from tests.backends import stored_files
 from tests.syscalls import Syscalls, descriptors_under
 
-DATA = os.urandom(3 * GROUP_BYTES + 1234)
+DATA = os.urandom(3 * BLOCK_BYTES + 1234)
 BLAKE3 = Digest.blake3(blake3.blake3(DATA).digest())
 SHA256 = Digest.sha256(hashlib.sha256(DATA).digest())
 
@@ -53,7 +54,7 @@ class Local:
 @pytest.fixture(params=[True, False], ids=["unnamed", "named"])
 async def local(request: pytest.FixtureRequest, empty_root: Path) -> AsyncIterator[Local]:
     root = Root(empty_root)
-    backend = LocalFileSystemBackend(root)
+    backend = LocalFileSystemBackend(root, unnamed=request.param)
     plane = InProcessDataPlane(backend, staging=StagingArea(root.staging, unnamed=request.param))
     yield Local(plane, backend, empty_root)
     await plane.close()

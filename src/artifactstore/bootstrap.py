@@ -98,7 +98,7 @@ async def _assemble(settings: Settings, held: AsyncExitStack, *, read_only: bool
     )
     held.push_async_callback(registry.close)
     # closed in reverse: uploads are broken off while what they have published can still be recorded
-    backend = LocalFileSystemBackend(root)
+    backend = LocalFileSystemBackend(root, unnamed=staging.unnamed)
     held.push_async_callback(backend.close)
     space = SpaceLedger(root.path, settings.floor_bytes)
     dataplane = InProcessDataPlane(backend, staging=staging, space=space)

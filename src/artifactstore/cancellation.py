@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 
 async def uninterrupted[T](work: Awaitable[T]) -> T:
@@ -17,8 +18,10 @@ async def uninterrupted[T](work: Awaitable[T]) -> T:
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
+        ended = asyncio.get_running_loop().create_future()  # not of how: a cancellation is this task's own
+        task.add_done_callback(partial(_tell, ended))
         try:
-            await asyncio.wait([task])  # tells nothing of how `work` ends: a cancellation here is this task's own
+            await ended
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
@@ -26,6 +29,11 @@ async def uninterrupted[T](work: Awaitable[T]) -> T:
             task.exception()  # retrieved, so that it is not reported as forgotten
         raise cancelled
     return task.result()
+
+
+def _tell(ended: asyncio.Future[None], _task: asyncio.Future[object]) -> None:
+    if not ended.done():
+        ended.set_result(None)
 
 
 async def obtained[T](work: Awaitable[T], give_up: Callable[[T], Awaitable[object]]) -> T:

@@ -12,17 +12,17 @@ in memory of an object (`readcache`) is forgotten after each event on it, before
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from artifactstore.cancellation import uninterrupted
 from artifactstore.dataplane.exclusion import ObjectLocks
 from artifactstore.dataplane.spi import (
-    Buffer,
     DataPlane,
     IngestHints,
     IngestResult,
     Publication,
+    Stream,
     Verdict,
     VerifyResult,
 )
@@ -52,7 +52,7 @@ class ObjectLifecycle:
 
     @asynccontextmanager
     async def ingest(
-        self, stream: AsyncIterable[Buffer], hints: IngestHints, expected: Sequence[Digest], *, actor: str
+        self, stream: Stream, hints: IngestHints, expected: Sequence[Digest], *, actor: str
     ) -> AsyncIterator[IngestResult]:
         """Publish the bytes and hold the object's lock until the body of the `async with` has recorded them.
 

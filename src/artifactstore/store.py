@@ -19,6 +19,7 @@ from artifactstore.dataplane.sources import Source, stream_of, wrong_length
 from artifactstore.dataplane.spi import (
     Buffer,
     DataPlane,
+    Inflow,
     IngestHints,
     IngestResult,
 )
@@ -82,7 +83,7 @@ class Store:
 
     async def put_object(
         self,
-        source: Source,
+        source: Source | Inflow,
         *,
         namespace: str = names.DEFAULT_NAMESPACE,
         expected: Sequence[Digest] = (),
@@ -109,7 +110,7 @@ class Store:
         self,
         namespace: str,
         name: str,
-        source: Source,
+        source: Source | Inflow,
         *,
         metadata: ArtifactMetadata | None = None,
         expected: Sequence[Digest] = (),
@@ -155,15 +156,16 @@ class Store:
 
     @asynccontextmanager
     async def _ingest(
-        self, source: Source, hints: IngestHints, expected: Sequence[Digest]
+        self, source: Source | Inflow, hints: IngestHints, expected: Sequence[Digest]
     ) -> AsyncIterator[IngestResult]:
         """Publish the bytes and hold the object's lock until the body of the `async with` has recorded them."""
-        stream, size = stream_of(source)
+        stream, size = (source, source.size_bytes) if isinstance(source, Inflow) else stream_of(source)
         if hints.size_hint is None and size is not None:
             hints = replace(hints, size_hint=size)
         if hints.size_hint is not None:
             self.check_size(hints.size_hint)
-        stream = self._limited(stream, hints.size_hint)
+        if not isinstance(stream, Inflow):
+            stream = self._limited(stream, hints.size_hint)
         async with self._lifecycle.ingest(stream, hints, expected, actor=self._actor) as result:
             yield result
 

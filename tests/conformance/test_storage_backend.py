@@ -13,7 +13,7 @@ import pytest
 from artifactstore.domain.digest import Algorithm, Digest
 from artifactstore.domain.errors import ObjectNotFoundError, StorageError, StorageFullError, UnreadableCopyError
 from artifactstore.storage.spi import StagedFile, StorageBackend, StoredObject
-from tests.backends import Place, digest_of
+from tests.backends import Place, digest_of, stored_files
 from tests.syscalls import CHANGES, Syscalls, descriptors_under
 
 DATA = b"some bytes that are kept" * 5_000
@@ -425,3 +425,84 @@ async def test_nothing_blocks_the_event_loop(place: Place, syscalls: Syscalls) -
     assert syscalls.calls
     assert threading.get_ident() not in {call.thread for call in syscalls.calls}
     staged.discard()
+
+
+# --- put_bytes ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", DATA])
+async def test_bytes_are_found_whole_under_their_address(place: Place, data: bytes) -> None:
+    address = digest_of(data)
+    receipt = await place.backend.put_bytes(address, data)
+    assert receipt == await place.backend.stat(address)
+    assert await place.read(address) == data
+    assert stored_files(place.directory / "staging") == []
+    assert descriptors_under(place.directory) == []
+
+
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("earlier", [SHORTER, OTHER])
+async def test_bytes_take_the_place_of_what_put_would_replace(place: Place, earlier: bytes, replace: bool) -> None:
+    address = await place.store(earlier, digest_of(DATA))
+    receipt = await place.backend.put_bytes(address, DATA, replace=replace)
+    assert receipt.size_bytes == len(DATA)
+    assert await place.read(address) == (OTHER if earlier is OTHER and not replace else DATA)
+
+
+async def test_bytes_are_synced_before_they_have_a_name_and_the_name_after(local: Place, syscalls: Syscalls) -> None:
+    address = digest_of(DATA)
+    await local.backend.put_bytes(address, DATA)
+    wanted = ("write", "fdatasync", local.publishing, "fsync")
+    assert [call.split()[0] for call in syscalls.trace(*wanted)] == list(wanted)
+    assert syscalls.trace("fsync") == [f"fsync root/objects/blake3/{address.hex[:2]}"]
+
+
+async def test_a_copy_that_bytes_meet_is_made_durable(local: Place, syscalls: Syscalls) -> None:
+    address = await local.store(DATA)
+    syscalls.forget()
+    await local.backend.put_bytes(address, DATA)
+    assert syscalls.trace("fsync") == [f"fsync root/objects/blake3/{address.hex[:2]}"]
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "kind"),
+    [
+        ("open", errno.EMFILE, StorageError),
+        ("write", errno.ENOSPC, StorageFullError),
+        ("fdatasync", errno.EIO, StorageError),
+        ("publish", errno.EDQUOT, StorageFullError),
+        ("fsync", errno.EIO, StorageError),
+    ],
+)
+async def test_bytes_that_cannot_be_put_leave_nothing(
+    local: Place, syscalls: Syscalls, call: str, code: int, kind: type[StorageError]
+) -> None:
+    address = digest_of(DATA)
+    name = local.publishing if call == "publish" else call
+    with syscalls.failing(name, error=code), pytest.raises(StorageError) as caught:
+        await local.backend.put_bytes(address, DATA)
+    assert type(caught.value) is kind
+    assert await local.backend.stat(address) is None
+    assert stored_files(local.directory / "staging") == []
+    assert descriptors_under(local.directory) == []
+    await local.backend.put_bytes(address, DATA)
+    assert await local.read(address) == DATA
+
+
+async def test_one_of_many_that_fails_fails_alone(local: Place, syscalls: Syscalls) -> None:
+    data = [f"object {n}".encode() for n in range(40)]
+    with syscalls.failing("fsync", error=errno.EIO, path="root/objects/blake3/", times=1):
+        done = await asyncio.gather(
+            *(local.backend.put_bytes(digest_of(item), item) for item in data), return_exceptions=True
+        )
+    failed = [item for item, outcome in zip(data, done, strict=True) if isinstance(outcome, StorageError)]
+    assert len(failed) == 1
+    for item in data:
+        assert (await local.backend.stat(digest_of(item)) is None) == (item in failed)
+
+
+async def test_a_write_of_bytes_that_is_cut_short_goes_on(local: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: inner(descriptor, data[:1000]))
+    await local.backend.put_bytes(digest_of(DATA), DATA)
+    assert await local.read(digest_of(DATA)) == DATA

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import pytest
+import uvloop
 from yarl import URL
 
 from tests.conftest import Gateway
@@ -50,6 +52,14 @@ class Answer:
         kind = str(document["type"])
         assert kind.startswith("urn:artifact-store:problem:")
         return kind.removeprefix("urn:artifact-store:problem:")
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """What takes a connection over from the loop is tried on uvloop, which is served with, as well."""
+    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    if item.nodeid.startswith("tests/http/test_intake.py"):
+        factories["uvloop"] = uvloop.new_event_loop
+    return factories
 
 
 @pytest.fixture

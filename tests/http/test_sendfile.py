@@ -15,7 +15,7 @@ from aiohttp import web
 from artifactstore.api import content, sendfile
 from artifactstore.api.residency import is_resident
 from artifactstore.domain.ranges import ByteRange
-from tests.conftest import Gateway
+from tests.conftest import Gateway, GatewayFactory
 from tests.http.conftest import Client
 from tests.http.wire import Wire, connect, request
 
@@ -114,9 +114,9 @@ async def stalled(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Wire:
     waiting = asyncio.Event()
     inner = sendfile._room
 
-    async def room(target: int, transport: asyncio.Transport) -> None:
+    async def room(target: int, transport: asyncio.Transport, patience: float) -> None:
         waiting.set()
-        await inner(target, transport)
+        await inner(target, transport, patience)
 
     monkeypatch.setattr(sendfile, "_room", room)
     wire = await small_window(gateway)
@@ -137,22 +137,41 @@ async def test_a_slow_reader_holds_no_thread_and_gets_everything(
     assert await retrieved(gateway) == (2, 2 * len(DATA))
 
 
-@pytest.mark.parametrize("how", ["reset", "close", "half-close"])
+@pytest.mark.parametrize("how", ["reset", "close"])
 async def test_a_client_that_leaves_ends_the_sending(
     gateway: Gateway, large: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     wire = await stalled(gateway, monkeypatch)
-    if how == "half-close":
-        wire.writer.write_eof()
-    else:
-        if how == "reset":
-            found = wire.writer.get_extra_info("socket")
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        wire.writer.close()
+    if how == "reset":
+        found = wire.writer.get_extra_info("socket")
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    wire.writer.close()
     await until(lambda: open_copies(large) == 0)
     count, size = await retrieved(gateway)
     assert count == 1
     assert 0 < size < len(DATA)
+
+
+async def test_a_client_that_sends_no_more_gets_everything(
+    gateway: Gateway, large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire = await stalled(gateway, monkeypatch)
+    wire.writer.write_eof()
+    assert (await wire.answer())[2] == DATA
+    await wire.close()
+    await until(lambda: open_copies(large) == 0)
+
+
+async def test_a_client_that_takes_nothing_for_too_long_is_reset(
+    start_gateway: GatewayFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = await start_gateway(send_timeout=0.3)
+    await gateway.store.put_file("default", "large.bin", DATA)
+    (large,) = gateway.stored()
+    wire = await stalled(gateway, monkeypatch)
+    await until(lambda: open_copies(large) == 0)
+    with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+        await wire.answer()
     wire.writer.close()
 
 

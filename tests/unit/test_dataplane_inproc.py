@@ -13,7 +13,8 @@ import blake3
 import pytest
 
 import artifactstore
-from artifactstore.dataplane.inproc import GROUP_BYTES, InProcessDataPlane
+from artifactstore.dataplane.blocks import BLOCK_BYTES
+from artifactstore.dataplane.inproc import InProcessDataPlane
 from artifactstore.dataplane.spi import Buffer, DataPlane, IngestHints, Publication, ServedObject, Verdict
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
 from artifactstore.domain.errors import DigestMismatchError, ObjectNotFoundError, StorageError
@@ -74,7 +75,7 @@ async def test_what_was_ingested_is_served(plane: InProcessDataPlane) -> None:
     assert served.fileno() is None
 
 
-@pytest.mark.parametrize("size", [1, 7, 65_536, GROUP_BYTES - 1, GROUP_BYTES, GROUP_BYTES + 1, len(DATA)])
+@pytest.mark.parametrize("size", [1, 7, 65_536, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, len(DATA)])
 async def test_any_split_of_the_stream_is_the_same_object(plane: InProcessDataPlane, size: int) -> None:
     data = DATA if size > 1000 else DATA[:5000]
     result = await plane.ingest_stream(pieces(data, size))
@@ -367,7 +368,7 @@ async def test_a_deletion_that_is_cancelled_is_finished(local: Local, monkeypatc
 # --- what breaks off --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("before", [0, 1, GROUP_BYTES // 2, GROUP_BYTES, 2 * GROUP_BYTES + 5])
+@pytest.mark.parametrize("before", [0, 1, BLOCK_BYTES // 2, BLOCK_BYTES, 2 * BLOCK_BYTES + 5])
 @pytest.mark.parametrize("error", [ConnectionResetError("gone"), ValueError("no"), StorageError("no")])
 async def test_an_exception_in_mid_stream_leaves_nothing(local: Local, before: int, error: Exception) -> None:
     async def stream() -> AsyncIterator[Buffer]:
@@ -382,7 +383,7 @@ async def test_an_exception_in_mid_stream_leaves_nothing(local: Local, before: i
     local.assert_nothing_is_staged()
 
 
-@pytest.mark.parametrize("before", [0, 1, GROUP_BYTES, 2 * GROUP_BYTES + 5])
+@pytest.mark.parametrize("before", [0, 1, BLOCK_BYTES, 2 * BLOCK_BYTES + 5])
 async def test_cancellation_in_mid_stream_leaves_nothing(local: Local, before: int) -> None:
     waiting = asyncio.Event()
 

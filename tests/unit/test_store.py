@@ -64,7 +64,7 @@ class Gate:
 
 #: Every step of a deletion and of a publication at which the other may arrive.
 DELETION_STEPS = [("registry", "delete_object"), ("_dataplane", "delete_object"), ("registry", "purge_object")]
-PUBLICATION_STEPS = [("_backend", "put"), ("registry", "record_object")]
+PUBLICATION_STEPS = [("_backend", "put_bytes"), ("registry", "record_object")]
 
 
 def part_of(store: Store, name: str) -> Any:

@@ -148,12 +148,12 @@ class BoundedConnection(RequestHandler):
     def _look_at_sending(self, transport: asyncio.Transport) -> None:
         self._sending = None
         if transport.get_write_buffer_size() >= self._unsent and not self._flowed:
-            _reset(transport)
+            reset(transport)
         else:
             self._watch_sending(transport)
 
 
-def _reset(transport: asyncio.Transport) -> None:
+def reset(transport: asyncio.Transport) -> None:
     """Give the connection up with all that is unsent, in the kernel's buffers too: it would be kept for minutes."""
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()

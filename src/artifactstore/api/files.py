@@ -51,7 +51,7 @@ async def put(request: web.Request) -> web.Response:
     artifact, created = await store_of(request).put_file(
         namespace,
         name,
-        uploads.body_of(request),
+        uploads.source_of(request),
         metadata=metadata,
         expected=uploads.announced(request),
         size_hint=request.content_length,

@@ -45,16 +45,20 @@ class Pace:
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._whole = self._left = limits.body_timeout
+        self._whole = self.left = limits.body_timeout  # seconds
         self._rate = limits.min_body_rate
+
+    def spend(self, seconds: float, received: int) -> None:
+        """It was waited for so long, and so many bytes came."""
+        earned = received / self._rate if self._rate else self._whole
+        self.left = min(self._whole, self.left - seconds + earned)
 
     async def next(self, read: Callable[[], Awaitable[tuple[bytes, bool]]], clock: Callable[[], float]) -> bytes:
         """The next buffer that `read` gives; TimeoutError."""
         begun = clock()
-        async with asyncio.timeout(self._left):
+        async with asyncio.timeout(self.left):
             chunk, _ = await read()
-        earned = len(chunk) / self._rate if self._rate else self._whole
-        self._left = min(self._whole, self._left - (clock() - begun) + earned)
+        self.spend(clock() - begun, len(chunk))
         return chunk
 
 

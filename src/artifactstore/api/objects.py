@@ -60,7 +60,7 @@ async def put(request: web.Request) -> web.Response:
 
 async def _store(request: web.Request, expected: list[Digest]) -> web.Response:
     stored = await store_of(request).put_object(
-        uploads.body_of(request),
+        uploads.source_of(request),
         namespace=_namespace(request),
         expected=expected,
         size_hint=request.content_length,

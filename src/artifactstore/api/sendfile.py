@@ -24,6 +24,8 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from artifactstore.api.connection import reset
+from artifactstore.api.limits import LIMITS
 from artifactstore.api.residency import is_resident
 from artifactstore.cancellation import uninterrupted
 from artifactstore.domain.errors import StorageError
@@ -78,7 +80,7 @@ async def send_file(request: web.Request, file: int, byte_range: ByteRange, coun
                 request.writer.output_size += outflow.offset - begin  # what the access log tells
             at_once = False
             if not may_go_on:
-                await _room(target, transport)
+                await _room(target, transport, request.app[LIMITS].send_timeout)
             if transport.is_closing():
                 raise ConnectionResetError("the connection was closed")
     finally:
@@ -100,15 +102,19 @@ async def _emptied(request: web.Request) -> asyncio.Transport:
     return transport
 
 
-async def _room(target: int, transport: asyncio.Transport) -> None:
-    """Wait until the socket takes bytes again, or its connection is closing."""
+async def _room(target: int, transport: asyncio.Transport, patience: float) -> None:
+    """Wait until the socket takes bytes again, or its connection is closing: which it is after so many seconds."""
     loop = asyncio.get_running_loop()
+    end = loop.time() + patience
     woken = asyncio.Event()
     loop.add_writer(target, woken.set)
     try:
         while not woken.is_set() and not transport.is_closing():
+            if loop.time() >= end:
+                reset(transport)
+                return
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_SECONDS):
+                async with asyncio.timeout(min(_LOOK_SECONDS, patience)):
                     await woken.wait()
     finally:
         loop.remove_writer(target)

@@ -10,12 +10,13 @@ from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
-from artifactstore.api import problems
+from artifactstore.api import intake, problems
 from artifactstore.api.conditional import Tags, digests_of, parse_tags
 from artifactstore.api.digest_fields import announced_digests
 from artifactstore.api.fields import joined
 from artifactstore.api.keys import store_of
 from artifactstore.api.limits import LIMITS, Pace
+from artifactstore.dataplane.spi import Inflow
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.documents import identity_document
 from artifactstore.domain.errors import (
@@ -30,6 +31,7 @@ _DIGEST_FIELDS = ("Repr-Digest", "Content-Digest")
 #: What is left of a body that announced no more than this, in bytes, is read and dropped after a refusal.
 _WORTH_READING = 65536
 _AWAITED: web.RequestKey[bool] = web.RequestKey("awaited", bool)
+_INTAKE: web.RequestKey[intake.BodyIntake] = web.RequestKey("intake", intake.BodyIntake)
 
 
 async def body_of(request: web.Request) -> AsyncIterator[bytes]:
@@ -43,7 +45,10 @@ async def body_of(request: web.Request) -> AsyncIterator[bytes]:
         await _ask(request)
     try:
         while True:
-            chunk = await pace.next(content.readchunk, clock)
+            if content.is_eof():  # nothing is waited for
+                chunk, _ = await content.readchunk()
+            else:
+                chunk = await pace.next(content.readchunk, clock)
             if chunk:
                 yield chunk
             elif content.at_eof():
@@ -52,6 +57,20 @@ async def body_of(request: web.Request) -> AsyncIterator[bytes]:
         raise web.HTTPRequestTimeout from None
     except (RequestPayloadError, HttpProcessingError, ConnectionError) as error:
         raise IncompleteBodyError("the body ended before its announced end; nothing was stored") from error
+
+
+def source_of(request: web.Request) -> AsyncIterator[bytes] | Inflow:
+    """The body: a large one of known length is received straight into the store's buffers, others by `body_of`."""
+    size = request.content_length
+    if size is None or size < intake.LEAST_BYTES or request.secure:
+        return body_of(request)
+
+    async def ask() -> None:
+        if body_is_awaited(request):
+            await _ask(request)
+
+    request[_INTAKE] = intake.BodyIntake(request, size, Pace(request.app[LIMITS]), ask)
+    return request[_INTAKE]
 
 
 def announced(request: web.Request) -> list[Digest]:
@@ -135,12 +154,17 @@ async def close_unasked(
 
     In place of `100 Continue`, the body may or may not follow; else it would have to be read to reach the next request.
     """
-    response = await handler(request)
+    try:
+        response = await handler(request)
+    finally:
+        if _INTAKE in request:
+            request[_INTAKE].hand_back()
     headers = request.headers
     if not request.body_exists and hdrs.EXPECT not in headers and hdrs.TRANSFER_ENCODING not in headers:
         return response  # as nearly every GET: there is no body
     if (
         body_is_awaited(request)
+        or _INTAKE in request
         or _leaves_a_body(request)
         or _transfer_codings(request) not in ("", "chunked")  # where such a body ends is what senders disagree on
         or response.status == HTTPStatus.REQUEST_TIMEOUT

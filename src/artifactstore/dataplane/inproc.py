@@ -1,102 +1,54 @@
 """The data plane in this process, over one storage backend.
 
-Theory of operation. Buffers of a stream are gathered into groups of about 256 KiB. A group is digested and written by a
-worker thread, while it is still in the cache, as the next one is received; there are never more than these two, so
-memory is bounded by the number of uploads, and a slow disk pushes back on the sender. The last group is digested,
-written and synced in one step. Whatever happens, the staging file is given up only when no thread works on it. To close
-breaks off what runs, as a timeout would, and waits until each has cleaned up: a source may never come to its end.
+Theory of operation. A small body is digested in memory, a large one becomes a synced staging file (`ingestion`); then
+the gate is asked, and the backend publishes. Memory is bounded by the number of uploads, and a slow disk pushes back on
+the sender. To close breaks off what runs, as a timeout would, and waits until each has cleaned up: a source may never
+come to its end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
-import threading
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from artifactstore.cancellation import uninterrupted
 from artifactstore.dataplane.activity import Activity
+from artifactstore.dataplane.blocks import BlockPool
 from artifactstore.dataplane.exclusion import ObjectLocks
-from artifactstore.dataplane.space import Promise, SpaceLedger
-from artifactstore.dataplane.spi import Buffer, Gate, IngestHints, IngestResult, Publication, Verdict, VerifyResult
+from artifactstore.dataplane.ingestion import SMALL_BYTES, Ingestion, drain, identity_of, receive
+from artifactstore.dataplane.lanes import LaneThreads
+from artifactstore.dataplane.space import SpaceLedger
+from artifactstore.dataplane.spi import (
+    Gate,
+    Inflow,
+    IngestHints,
+    IngestResult,
+    Publication,
+    Stream,
+    Verdict,
+    VerifyResult,
+)
 from artifactstore.dataplane.staging import StagingArea, StagingFile
 from artifactstore.domain.digest import Digest, ObjectIdentity
 from artifactstore.domain.errors import InvalidInputError, ObjectNotFoundError, StorageError, UnreadableCopyError
 from artifactstore.domain.ranges import ByteRange
-from artifactstore.hashing import DualHasher
-from artifactstore.storage.durability import storage_error
+from artifactstore.hashing import DualHasher, dual_digest
 from artifactstore.storage.spi import BackendHealth, StorageBackend, StorageReceipt, StoredObject
 
-#: What one step of a worker takes, in bytes: it stays in a core's cache between the digest and the write.
-GROUP_BYTES = 256 * 1024
-#: The most buffers in a step: each costs memory of its own, however few bytes it has.
-GROUP_BUFFERS = 1024
 _READ_BYTES = 256 * 1024
 _VERIFY_BYTES = 1024 * 1024
-_THREADS = 16
-#: A group of more buffers than this is joined: a call for each costs more than the copy of what is small anyway.
-_MANY_BUFFERS = 64
+#: As many disks' worth of writes at once.
+_WRITERS = 16
 
 
-class _Upload:
-    """One stream's staging file and digests, worked on by one thread at a time."""
-
-    def __init__(self, staging: StagingArea) -> None:
-        self._staging = staging
-        self._hasher = DualHasher()
-        self._file: StagingFile | None = None
-        self._given_up = False
-        # A step whose task was cancelled more than once may still run, or wait for a thread, when `discard` comes.
-        self._working = threading.Lock()
-
-    @property
-    def unnamed_bytes(self) -> int | None:
-        """The size of its staging file so far; None if it has none, or one that the directory shows."""
-        file = self._file
-        return None if file is None or file.path is not None else file.size_bytes
-
-    def take(self, group: Sequence[Buffer]) -> None:
-        """Digest and write a group."""
-        with self._working:
-            self._take(group)
-
-    def finish(self, group: Sequence[Buffer]) -> tuple[StagingFile, ObjectIdentity]:
-        """Digest and write the last group and make the file durable."""
-        with self._working:
-            file = self._take(group)
-            file.sync()
-        digests = self._hasher.digests()
-        identity = ObjectIdentity(Digest.blake3(digests.blake3), Digest.sha256(digests.sha256), self._hasher.length)
-        return file, identity
-
-    def discard(self) -> None:
-        """Give up the file, when no step works on it; none begins after this."""
-        with self._working:
-            self._given_up = True
-            if self._file is not None:
-                self._file.discard()
-
-    def _take(self, group: Sequence[Buffer]) -> StagingFile:
-        if self._given_up:
-            raise StorageError("the upload was given up")
-        if self._file is None:
-            self._file = self._staging.create()
-        if len(group) > _MANY_BUFFERS:
-            group = [b"".join(group)]
-        for buffer in group:
-            self._hasher.update(buffer)
-        self._file.write(group)
-        return self._file
-
-
-def _forget(step: asyncio.Future[None]) -> None:
-    """Take a step's error as seen."""
-    if not step.cancelled():
-        step.exception()
+def _no_matter(_size_bytes: int) -> None:
+    """Nobody has promised space."""
 
 
 class InProcessServedObject:
@@ -156,11 +108,14 @@ class InProcessDataPlane:
         self._space = space
         self._held = ExitStack()
         self._staging = staging or StagingArea(backend.staging_directory or self._temporary_directory())
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="dataplane")
+        self._blocks = BlockPool()
+        self._digesting = LaneThreads(os.cpu_count() or 1, "digest")
+        self._writing = LaneThreads(_WRITERS, "write")
         # What a backend's contract asks of its caller. The control plane's own lock reaches further: to its commit.
         self._locks = ObjectLocks()
         self._closed = False
-        self._uploads: set[_Upload] = set()
+        self._ingesting = 0
+        self._staged_uploads: set[Ingestion] = set()
         self._operations: set[asyncio.Timeout] = set()  # those that `close` breaks off
         self._idle = asyncio.Event()
         self._idle.set()
@@ -169,7 +124,7 @@ class InProcessDataPlane:
         return Path(self._held.enter_context(tempfile.TemporaryDirectory(prefix="artifact-store-")))
 
     async def ingest_stream(
-        self, stream: AsyncIterable[Buffer], hints: IngestHints | None = None, *, gate: Gate | None = None
+        self, stream: Stream, hints: IngestHints | None = None, *, gate: Gate | None = None
     ) -> IngestResult:
         """Drain, digest, stage and publish a stream; see the port."""
         hints = hints or IngestHints()
@@ -178,68 +133,69 @@ class InProcessDataPlane:
         async with self._operation():
             return await self._ingest(stream, hints, gate)
 
-    async def _ingest(self, stream: AsyncIterable[Buffer], hints: IngestHints, gate: Gate | None) -> IngestResult:
-        upload = _Upload(self._staging)
-        self._uploads.add(upload)
+    async def _ingest(self, stream: Stream, hints: IngestHints, gate: Gate | None) -> IngestResult:
+        self._ingesting += 1
+        try:
+            return await self._ingest_promised(stream, hints, gate)
+        finally:
+            self._ingesting -= 1
+
+    async def _ingest_promised(self, stream: Stream, hints: IngestHints, gate: Gate | None) -> IngestResult:
         with ExitStack() as promised:
-            promised.callback(self._uploads.discard, upload)
             promise = promised.enter_context(self._space.promise(hints.size_hint or 0)) if self._space else None
-            try:
-                rest = await self._drain(stream, upload, promise)
-                file, identity = await self._work(upload.finish, rest)
-                verdict = await gate(identity) if gate is not None else Verdict()
-                address = verdict.address or identity.digest(hints.primary_algorithm)
-                receipt, replaced = await uninterrupted(self._publish(address, file, verdict.publication))
-            finally:
-                await uninterrupted(self._work(upload.discard))
+            about_to_write = promise.spend if promise is not None else _no_matter
+            if isinstance(stream, Inflow):
+                return await self._staged(partial(receive, stream, about_to_write=about_to_write), hints, gate)
+            buffers, begun = aiter(stream), bytearray()
+            async for buffer in buffers:
+                about_to_write(len(buffer))
+                if len(begun) + len(buffer) > SMALL_BYTES:
+                    rest = partial(drain, begun, buffer, buffers, about_to_write=about_to_write)
+                    return await self._staged(rest, hints, gate)
+                begun += buffer
+            data = bytes(begun)
+            return await self._conclude(identity_of(dual_digest(data), len(data)), data, hints, gate)
+
+    async def _staged(
+        self, receive_into: Callable[[Ingestion], Awaitable[None]], hints: IngestHints, gate: Gate | None
+    ) -> IngestResult:
+        """Ingest what is too large for memory."""
+        upload = Ingestion(self._staging, self._blocks, self._digesting, self._writing)
+        self._staged_uploads.add(upload)
+        try:
+            await receive_into(upload)
+            file, identity = await upload.finish()
+            return await self._conclude(identity, file, hints, gate)
+        finally:
+            self._staged_uploads.discard(upload)
+            await upload.discard()
+
+    async def _conclude(
+        self, identity: ObjectIdentity, content: StagingFile | bytes, hints: IngestHints, gate: Gate | None
+    ) -> IngestResult:
+        """Ask the gate and do as it says."""
+        verdict = await gate(identity) if gate is not None else Verdict()
+        address = verdict.address or identity.digest(hints.primary_algorithm)
+        receipt, replaced = await uninterrupted(
+            self._publish(address, content, identity.size_bytes, verdict.publication)
+        )
         return IngestResult(address, identity.sha256, identity.size_bytes, receipt, identity.blake3, replaced)
 
-    async def _drain(self, stream: AsyncIterable[Buffer], upload: _Upload, promise: Promise | None) -> list[Buffer]:
-        """Receive the stream while a worker digests and writes what came before; what is left for the last step."""
-        group: list[Buffer] = []
-        size = 0
-        working: asyncio.Future[None] | None = None
-        try:
-            async for buffer in stream:
-                if promise is not None:
-                    promise.spend(len(buffer))
-                group.append(buffer)
-                size += len(buffer)
-                if size >= GROUP_BYTES or len(group) >= GROUP_BUFFERS:
-                    if working is not None:
-                        await working
-                    working = asyncio.ensure_future(self._work(upload.take, group))
-                    group, size = [], 0
-            if working is not None:
-                await working
-        except BaseException:
-            if working is not None:  # its own error is less than the one that goes on
-                working.add_done_callback(_forget)
-            raise
-        return group
-
-    async def _work[**P, T](self, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a step in a worker thread, to its end even when this task is cancelled."""
-
-        async def run() -> T:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: step(*args, **kwargs))
-
-        try:
-            return await uninterrupted(run())
-        except OSError as error:
-            raise storage_error("the upload could not be staged", error) from error
-
     async def _publish(
-        self, address: Digest, file: StagingFile, publication: Publication
+        self, address: Digest, content: StagingFile | bytes, size_bytes: int, publication: Publication
     ) -> tuple[StorageReceipt, bool]:
         """Where the bytes are kept, and whether they replaced a copy that an event vouched for."""
         trusted = publication is Publication.TRUST
+        replace = publication is not Publication.KEEP
         async with self._locks.hold(address.value):
             if trusted:
                 kept = await self._backend.stat(address)
-                if kept is not None and kept.size_bytes == file.size_bytes:
+                if kept is not None and kept.size_bytes == size_bytes:
                     return kept, False  # a put would only sync what a committed event already vouches for
-            receipt = await self._backend.put(address, file, replace=publication is not Publication.KEEP)
+            if isinstance(content, bytes):
+                receipt = await self._backend.put_bytes(address, content, replace=replace)
+            else:
+                receipt = await self._backend.put(address, content, replace=replace)
         return receipt, trusted
 
     async def serve_object(self, address: Digest, byte_range: ByteRange | None = None) -> InProcessServedObject:
@@ -269,7 +225,7 @@ class InProcessDataPlane:
             offset = 0
             while piece := await stored.read(offset, _VERIFY_BYTES):
                 offset += len(piece)
-                await self._work(hasher.update, piece)
+                await uninterrupted(asyncio.to_thread(hasher.update, piece))
         except UnreadableCopyError:
             return VerifyResult(False, "unreadable", None, None, stored.size_bytes)
         finally:
@@ -298,9 +254,9 @@ class InProcessDataPlane:
     async def activity(self) -> Activity:
         """What is in hand now; the staging directory is looked at in a thread."""
         named = await asyncio.to_thread(self._staging.named)
-        unnamed = [size for upload in self._uploads if (size := upload.unnamed_bytes) is not None]
+        unnamed = [size for upload in self._staged_uploads if (size := upload.unnamed_bytes) is not None]
         return Activity(
-            len(self._uploads),
+            self._ingesting,
             named.files + len(unnamed),
             named.size_bytes + sum(unnamed),
             0 if self._space is None else self._space.outstanding,
@@ -333,5 +289,6 @@ class InProcessDataPlane:
             for operation in self._operations:
                 operation.reschedule(asyncio.get_running_loop().time())
         await self._idle.wait()
-        await asyncio.to_thread(self._threads.shutdown)
+        await uninterrupted(asyncio.to_thread(self._digesting.close))
+        await uninterrupted(asyncio.to_thread(self._writing.close))
         self._held.close()

@@ -1,10 +1,10 @@
 """The data-plane port (ADR-0004): five operations on bytes. The control plane sees only this.
 
 Theory of operation. `ingest_stream` drains a stream once; each buffer is digested and staged as it comes. When the
-stream has ended, both digests are known and the staging file is synced, the data plane asks the caller's gate what to
-do with the bytes, and only then touches the backend. The gate is where the control plane checks what the caller
-announced, takes the object's lock, and looks the object up; it keeps that lock until its event is committed, so that
-publishing and deleting one object exclude each other (design, invariants 1, 2, 6 and 7).
+stream has ended and both digests are known, and the staging file of a body too large for memory is synced, the data
+plane asks the caller's gate what to do with the bytes, and only then touches the backend. The gate is where the control
+plane checks what the caller announced, takes the object's lock, and looks the object up; it keeps that lock until its
+event is committed, so that publishing and deleting one object exclude each other (design, invariants 1, 2, 6 and 7).
 """
 
 from __future__ import annotations
@@ -19,6 +19,23 @@ from artifactstore.domain.ranges import ByteRange
 from artifactstore.storage.spi import BackendHealth, StorageReceipt
 
 type Buffer = bytes | bytearray | memoryview
+
+
+@runtime_checkable
+class Inflow(Protocol):
+    """A body of known size that can be received straight into the data plane's own buffers."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes there are: more are not given, and fewer are an error of `fill`."""
+        ...
+
+    async def fill(self, room: memoryview) -> None:
+        """Receive the next bytes, as many as there is room for. Once cancelled, it touches `room` no more."""
+        ...
+
+
+type Stream = AsyncIterable[Buffer] | Inflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +133,10 @@ class DataPlane(Protocol):
     """The five operations."""
 
     async def ingest_stream(
-        self, stream: AsyncIterable[Buffer], hints: IngestHints | None = None, *, gate: Gate | None = None
+        self, stream: Stream, hints: IngestHints | None = None, *, gate: Gate | None = None
     ) -> IngestResult:
         """Drain `stream` with bounded memory, digest and stage each buffer once, then publish as the gate says.
 
-        Buffers are worked on while the next ones are received: a stream must not change one that it has given.
         On any exception, cancellation and the gate's own errors included, no staging file is left. Cancellation does
         not interrupt a publication half way: either it has not begun, or it is finished before CancelledError goes on.
         StorageFullError: the space promised to running uploads leaves no room. InvalidInputError: the hints name a

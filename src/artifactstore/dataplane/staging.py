@@ -7,6 +7,8 @@ exported state of its hasher, which `sweep` will then leave alone until it expir
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import secrets
 from collections.abc import Sequence
@@ -15,11 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from artifactstore.dataplane.spi import Buffer
+from artifactstore.storage.durability import FILE_MODE
 
-#: Final from the beginning: a later chmod is not covered by fdatasync.
-_MODE = 0o440
 #: Buffers in one writev(2); Linux takes 1,024.
 _MAX_VECTOR = 1024
+#: What direct writes are multiples of, in bytes: a page, which no device's block exceeds.
+_DIRECT_BYTES = 4096
+#: How much is written into the page cache before it is synced, in bytes.
+_FLUSH_BYTES = 8 * 2**20
 
 
 class StagingFile:
@@ -29,6 +34,9 @@ class StagingFile:
         self._descriptor = descriptor
         self._path = path
         self._size = 0
+        self._direct = False  # past the page cache, as of now
+        self._may_be_direct = True  # as far as is known
+        self._unsynced = 0  # bytes in the page cache alone, at most
 
     @property
     def fd(self) -> int:
@@ -50,17 +58,63 @@ class StagingFile:
         pending = [memoryview(buffer).cast("B") for buffer in buffers if len(buffer)]
         first = 0  # of those that are not written to their end
         while first < len(pending):
-            written = os.writev(self._descriptor, pending[first : first + _MAX_VECTOR])
+            try:
+                written = os.writev(self._descriptor, pending[first : first + _MAX_VECTOR])
+            except OSError as error:
+                if error.errno != errno.EINVAL or not self._direct:
+                    raise
+                self._may_be_direct = False  # not on this file system, or not from where a short write has ended
+                self._go(direct=False)
+                continue
             self._size += written
+            if not self._direct:
+                self._flush(written)
             while first < len(pending) and written >= len(pending[first]):
                 written -= len(pending[first])
                 first += 1
             if written:
                 pending[first] = pending[first][written:]
 
+    def write_blocks(self, blocks: Sequence[memoryview]) -> None:
+        """Append page-aligned buffers, past the page cache where that can be: whole pages all, but for the last.
+
+        A large body then takes no memory from what others have cached, and leaves a sync little to do.
+        """
+        whole = [block for block in blocks if len(block) % _DIRECT_BYTES == 0]
+        if whole and self._size % _DIRECT_BYTES == 0:
+            self._go(direct=True)
+            self.write(whole)
+        else:
+            whole = []
+        if len(whole) < len(blocks):
+            self._go(direct=False)
+            self.write(blocks[len(whole) :])
+
+    def _go(self, *, direct: bool) -> None:
+        """Write past the page cache, or into it, from here on."""
+        if direct == self._direct or (direct and not self._may_be_direct):
+            return
+        flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
+        try:
+            fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags | os.O_DIRECT if direct else flags & ~os.O_DIRECT)
+        except OSError:
+            if not direct:
+                raise
+            self._may_be_direct = False
+        else:
+            self._direct = direct
+
+    def _flush(self, written: int) -> None:
+        """Bring to the disk every few megabytes what went to the page cache: one long sync holds up everybody's."""
+        self._unsynced += written
+        if self._unsynced >= _FLUSH_BYTES:
+            self.sync()
+
     def sync(self) -> None:
         """Make the bytes durable. After an OSError the file is lost: the system may have dropped its dirty pages."""
         os.fdatasync(self._descriptor)
+        self._unsynced = 0
+        self._go(direct=False)  # whoever reads the file need not read whole pages
 
     def discard(self) -> None:
         """Give up the file, and its name if it has one. What was published from it stays. Idempotent."""
@@ -94,7 +148,7 @@ class StagingArea:
         if self.unnamed:
             return StagingFile(self._open_unnamed(), None)
         path = self._directory / f"upload-{secrets.token_hex(16)}"
-        return StagingFile(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE), path)
+        return StagingFile(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE), path)
 
     def named(self) -> Staged:
         """The files that have a name. Blocking."""
@@ -114,7 +168,7 @@ class StagingArea:
 
     def _open_unnamed(self) -> int:
         # never O_EXCL: with O_TMPFILE it forbids the link that publishes the file (open(2))
-        return os.open(self._directory, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, _MODE)
+        return os.open(self._directory, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, FILE_MODE)
 
     def _probe(self) -> bool:
         """Whether unnamed files can be made here and given a name."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from artifactstore.domain.errors import StorageError, StorageFullError, UnreadableCopyError
 
+#: An object's file, from the beginning: a later chmod is not covered by fdatasync.
+FILE_MODE = 0o440
 #: The errors of a disk, or a quota, without space.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: What is wrong with the file, or the medium under it. Anything else (no descriptors, no memory) passes.

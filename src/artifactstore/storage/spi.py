@@ -103,6 +103,13 @@ class StorageBackend(Protocol):
         """
         ...
 
+    async def put_bytes(self, address: Digest, data: bytes, *, replace: bool = False) -> StorageReceipt:
+        """Publish these bytes under `address`, durably: `put` of what is small enough to be in memory.
+
+        It promises what `put` does, and leaves nothing behind when it fails.
+        """
+        ...
+
     async def open(self, address: Digest) -> StoredObject:
         """Open for reading; ObjectNotFoundError if it is not there. Never creates, never locks.
 

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from artifactstore.dataplane.activity import Activity
-from artifactstore.dataplane.inproc import GROUP_BYTES, InProcessDataPlane
+from artifactstore.dataplane.blocks import BLOCK_BYTES
+from artifactstore.dataplane.inproc import InProcessDataPlane
 from artifactstore.dataplane.space import SpaceLedger
 from artifactstore.dataplane.spi import IngestHints
 from artifactstore.dataplane.staging import StagingArea
@@ -21,14 +22,14 @@ async def test_an_upload_is_seen_from_its_begin_to_its_end(local: Local) -> None
     more = asyncio.Event()
 
     async def stream() -> AsyncIterator[bytes]:
-        yield bytes(GROUP_BYTES)
+        yield bytes(BLOCK_BYTES)
         await more.wait()
         yield b"end"
 
     upload = asyncio.create_task(local.plane.ingest_stream(stream()))
-    while (seen := await local.plane.activity()).staging_bytes < GROUP_BYTES:
+    while (seen := await local.plane.activity()).staging_bytes < BLOCK_BYTES:
         await asyncio.sleep(0)
-    assert seen == Activity(uploads=1, staging_files=1, staging_bytes=GROUP_BYTES, promised_bytes=0)
+    assert seen == Activity(uploads=1, staging_files=1, staging_bytes=BLOCK_BYTES, promised_bytes=0)
     more.set()
     await upload
     assert await local.plane.activity() == Activity(0, 0, 0, 0)

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from artifactstore.dataplane.inproc import GROUP_BUFFERS, GROUP_BYTES, InProcessDataPlane
+from artifactstore.dataplane.blocks import BLOCK_BYTES
+from artifactstore.dataplane.ingestion import BLOCKS, SMALL_BYTES
+from artifactstore.dataplane.inproc import InProcessDataPlane
 from artifactstore.dataplane.space import SpaceLedger
 from artifactstore.dataplane.spi import Buffer, IngestHints
 from artifactstore.dataplane.staging import StagingFile
@@ -52,7 +54,7 @@ async def test_a_second_cancellation_does_not_take_the_file_from_a_worker(
     held = HeldCall("writev", monkeypatch)
 
     async def stream() -> AsyncIterator[Buffer]:
-        yield DATA[:GROUP_BYTES]
+        yield DATA[:BLOCK_BYTES]
         await asyncio.Event().wait()
 
     task = asyncio.create_task(local.plane.ingest_stream(stream()))
@@ -99,17 +101,20 @@ async def test_no_staging_file_can_be_made(local: Local, syscalls: Syscalls) -> 
 # --- bounds -----------------------------------------------------------------------------------------------------------
 
 
-async def test_never_more_than_two_groups_are_held(local: Local, monkeypatch: pytest.MonkeyPatch) -> None:
-    piece = bytes(GROUP_BYTES // 4)
-    total = 40 * GROUP_BYTES
+async def test_never_more_blocks_are_held_than_an_upload_may_have(
+    local: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    piece = bytes(BLOCK_BYTES // 4)
+    bound = BLOCKS * BLOCK_BYTES + len(piece)  # and the piece that waits for room
+    total = 10 * BLOCKS * BLOCK_BYTES
     given = written = most = 0
     ahead = threading.Condition()
     inner = StagingFile.write
 
     def slow(self: StagingFile, buffers: Sequence[Buffer]) -> None:
         nonlocal written
-        with ahead:  # as slow as can be: the next group is complete before this one is written
-            assert ahead.wait_for(lambda: given - written >= 2 * GROUP_BYTES or given == total, 30)
+        with ahead:  # as slow as can be: every block is full, and more waits, before these are written
+            assert ahead.wait_for(lambda: given - written >= bound or given == total, 30)
             inner(self, buffers)
             written += sum(map(len, buffers))
 
@@ -126,21 +131,13 @@ async def test_never_more_than_two_groups_are_held(local: Local, monkeypatch: py
     monkeypatch.setattr(StagingFile, "write", slow)
     result = await local.plane.ingest_stream(stream())
     assert result.size_bytes == total
-    assert most == 2 * GROUP_BYTES
+    assert most == bound
 
 
-async def test_many_small_buffers_do_not_make_a_large_group(local: Local, monkeypatch: pytest.MonkeyPatch) -> None:
-    groups: list[int] = []
-    inner = StagingFile.write
-
-    def counted(self: StagingFile, buffers: Sequence[Buffer]) -> None:
-        groups.append(sum(map(len, buffers)))
-        inner(self, buffers)
-
-    monkeypatch.setattr(StagingFile, "write", counted)
-    data = DATA[: 3 * GROUP_BUFFERS + 1]
+async def test_many_small_buffers_are_few_writes(local: Local, syscalls: Syscalls) -> None:
+    data = DATA[: SMALL_BYTES + 1]
     await local.plane.ingest_stream(pieces(data, 1))
-    assert groups == [GROUP_BUFFERS] * 3 + [1]
+    assert len(syscalls.trace("write", "writev")) == 1
     assert await read(local.plane, digest_of(data)) == data
 
 
@@ -232,7 +229,7 @@ async def test_staging_of_its_own_goes_when_it_is_closed() -> None:
 # --- closing ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("before", [0, 1, 2 * GROUP_BYTES + 5])
+@pytest.mark.parametrize("before", [0, 1, 2 * BLOCK_BYTES + 5])
 async def test_closing_breaks_off_an_upload_whose_source_has_no_end(local: Local, before: int) -> None:
     waiting = asyncio.Event()
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import mmap
 import os
 import stat
 from array import array
@@ -152,3 +154,88 @@ def test_a_sweep_removes_every_file_and_says_how_much(shared_memory: Path) -> No
     assert swept.size_bytes == 30 + len("nowhere")
     assert [path.name for path in shared_memory.iterdir()] == ["directory"]
     assert StagingArea(shared_memory).sweep().files == 0
+
+
+# --- past the page cache ----------------------------------------------------------------------------------------------
+
+PAGE = 4096
+
+
+def aligned(size: int) -> memoryview:
+    block = memoryview(mmap.mmap(-1, max(size, 1)))[:size]
+    block[:] = os.urandom(size)
+    return block
+
+
+def is_direct(file: StagedFile) -> bool:
+    return bool(fcntl.fcntl(file.fd, fcntl.F_GETFL) & os.O_DIRECT)
+
+
+@pytest.mark.parametrize("tail", [0, 1, PAGE - 1, PAGE, PAGE + 1])
+def test_whole_pages_go_past_the_cache_and_an_odd_tail_into_it(tmp_path: Path, tail: int) -> None:
+    blocks = [aligned(8 * PAGE), aligned(8 * PAGE), aligned(tail)]
+    file = StagingArea(tmp_path).create()
+    file.write_blocks(blocks[:1])
+    assert is_direct(file) == file._may_be_direct
+    file.write_blocks(blocks[1:])
+    assert not (is_direct(file) and tail % PAGE)
+    file.sync()
+    assert content(file) == b"".join(blocks)
+    file.discard()
+
+
+@pytest.mark.parametrize("when", ["asked for", "written"])
+def test_a_file_system_without_direct_writes_gets_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    set_flags, writev = fcntl.fcntl, os.writev
+
+    def asked(descriptor: int, command: int, given: int = 0) -> int:
+        if given & os.O_DIRECT:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return set_flags(descriptor, command, given)
+
+    def written(descriptor: int, buffers: Sequence[memoryview]) -> int:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return writev(descriptor, buffers)
+
+    if when == "asked for":
+        monkeypatch.setattr(fcntl, "fcntl", asked)
+    else:
+        monkeypatch.setattr(os, "writev", written)
+    blocks = [aligned(8 * PAGE), aligned(8 * PAGE), aligned(5)]
+    file = StagingArea(tmp_path).create()
+    for block in blocks:
+        file.write_blocks([block])
+    assert content(file) == b"".join(blocks)
+    assert not is_direct(file)
+    file.discard()
+
+
+def test_a_direct_write_that_is_cut_short_goes_on_where_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = os.writev
+    monkeypatch.setattr(os, "writev", lambda descriptor, buffers: inner(descriptor, [buffers[0][:1000]]))
+    block = aligned(2 * PAGE)
+    file = StagingArea(tmp_path).create()
+    file._may_be_direct = False  # a direct write ends at a block's edge; one into the cache, anywhere
+    file.write_blocks([block])
+    monkeypatch.undo()
+    file.write_blocks([block])
+    assert content(file) == bytes(block) * 2
+    file.discard()
+
+
+def test_what_goes_into_the_cache_is_synced_every_few_megabytes(
+    shared_memory: Path, syscalls: Syscalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = StagingArea(shared_memory, unnamed=False).create()
+    file._may_be_direct = False
+    for _ in range(20):
+        file.write_blocks([aligned(2**20)])
+    assert len(syscalls.trace("fdatasync")) == 2
+    with syscalls.failing("fdatasync", error=errno.EIO), pytest.raises(OSError, match="Input/output"):
+        file.write_blocks([aligned(2**20) for _ in range(8)])
+    file.discard()

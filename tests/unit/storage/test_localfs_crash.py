@@ -77,6 +77,16 @@ async def test_a_crash_in_put_leaves_the_old_state_or_the_whole_object(
     await crash_at_every_change(local, syscalls, put, before, DATA)
 
 
+@pytest.mark.parametrize("before", [None, b"of another size", DATA])
+async def test_a_crash_in_put_bytes_leaves_the_old_state_or_the_whole_object(
+    local: Place, syscalls: Syscalls, before: bytes | None
+) -> None:
+    async def put(address: Digest) -> None:
+        await local.backend.put_bytes(address, DATA)
+
+    await crash_at_every_change(local, syscalls, put, before, DATA)
+
+
 async def test_a_crash_in_replace_leaves_one_copy_or_the_other(local: Place, syscalls: Syscalls) -> None:
     async def put(address: Digest) -> None:
         file = local.stage(DATA)

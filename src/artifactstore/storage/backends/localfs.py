@@ -19,15 +19,18 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 from artifactstore.cancellation import obtained, uninterrupted
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import ObjectNotFoundError, StorageError, UnreadableCopyError
-from artifactstore.storage.durability import read_error, storage_error, sync_directory
+from artifactstore.storage.durability import FILE_MODE, read_error, storage_error, sync_directory
 from artifactstore.storage.root import SHARDS, Root
 from artifactstore.storage.spi import BackendHealth, StagedFile, StorageReceipt
 
-_THREADS = 16
+#: Syncs that run at once share the file system's commits; most of a thread's time is waiting for one.
+_THREADS = 32
+_READERS = 16
 #: What `link` says on a file system that has no hard links.
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
@@ -67,15 +70,49 @@ class LocalObject:
             os.close(descriptor)
 
 
-class LocalFileSystemBackend:
-    """The backend over a root's `objects` directory."""
+class _TemporaryFile:
+    """A file for bytes in memory, until they are published; `storage.spi.StagedFile`. Leaving its context closes it."""
 
-    def __init__(self, root: Root) -> None:
+    def __init__(self, staging: Path, *, named: bool) -> None:
+        self.path = staging / f"put-{secrets.token_hex(16)}" if named else None
+        flags = os.O_RDWR | os.O_CLOEXEC
+        self.fd = (
+            os.open(staging, flags | os.O_TMPFILE, FILE_MODE)
+            if self.path is None
+            else os.open(self.path, flags | os.O_CREAT | os.O_EXCL, FILE_MODE)
+        )
+        self.size_bytes = 0
+
+    def write(self, data: bytes) -> None:
+        """Write and sync."""
+        while self.size_bytes < len(data):
+            self.size_bytes += os.write(self.fd, memoryview(data)[self.size_bytes :])
+        os.fdatasync(self.fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        try:
+            os.close(self.fd)
+        finally:
+            if self.path is not None:
+                self.path.unlink(missing_ok=True)
+
+
+class LocalFileSystemBackend:
+    """The backend over a root's `objects` directory.
+
+    `unnamed`: whether a file can be made without a name there, and given one. That is known to whoever probed it.
+    """
+
+    def __init__(self, root: Root, *, unnamed: bool = False) -> None:
+        self._unnamed = unnamed
         self._objects = root.objects
         self._staging = root.staging
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="localfs")
         # Of the backend and of every open object, which may outlive it: never shut down, it ends with the last of them.
-        self._readers = ThreadPoolExecutor(_THREADS, thread_name_prefix="localfs-read")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="localfs-read")
         self._closed = False
         self._publishing = tuple(threading.Lock() for _ in range(SHARDS))
 
@@ -93,6 +130,11 @@ class LocalFileSystemBackend:
         """Publish a staged file; see the port."""
         await self._run("the object could not be published", self._put, address, staged, replace)
         return StorageReceipt(self.backend_id, _key(address), staged.size_bytes)
+
+    async def put_bytes(self, address: Digest, data: bytes, *, replace: bool = False) -> StorageReceipt:
+        """Write, sync and publish a file, in one thread's turn; see the port."""
+        await self._run("the object could not be stored", self._put_bytes, address, data, replace)
+        return StorageReceipt(self.backend_id, _key(address), len(data))
 
     async def open(self, address: Digest) -> LocalObject:
         """Open an object's file; see the port."""
@@ -145,6 +187,11 @@ class LocalFileSystemBackend:
 
     def _path(self, address: Digest) -> Path:
         return self._objects / _key(address)
+
+    def _put_bytes(self, address: Digest, data: bytes, replace: bool) -> None:
+        with _TemporaryFile(self._staging, named=not self._unnamed) as staged:
+            staged.write(data)
+            self._put(address, staged, replace)
 
     def _put(self, address: Digest, staged: StagedFile, replace: bool) -> None:
         path = self._path(address)

@@ -63,6 +63,13 @@ class MemoryBackend:
                 raise storage_error("the staged file could not be read", error) from error
         return StorageReceipt(self.backend_id, str(address), staged.size_bytes)
 
+    async def put_bytes(self, address: Digest, data: bytes, *, replace: bool = False) -> StorageReceipt:
+        """Keep the bytes; see the port."""
+        kept = self._objects.get(address)
+        if replace or kept is None or len(kept) != len(data):
+            self._objects[address] = data
+        return StorageReceipt(self.backend_id, str(address), len(data))
+
     async def open(self, address: Digest) -> MemoryObject:
         """The object; see the port."""
         try:
