@@ -16,6 +16,8 @@ _EVENTS = "SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
 _OBJECT = "SELECT * FROM objects WHERE blake3 = ?"
 _ARTIFACT = "SELECT * FROM artifacts WHERE id = ?"
 _NAME = "SELECT * FROM names WHERE namespace = ? AND name = ?"
+_LABEL = "SELECT * FROM artifact_labels WHERE key = ? AND namespace = ? AND name = ? AND version = ?"
+_USAGE = "UPDATE namespace_usage SET objects = objects + ?, size_bytes = size_bytes + ? WHERE namespace = ?"
 _EVENTS_EACH = 2  # an upload of new bytes to a new name: the object's and the artifact's
 
 type Rows = dict[str, list[tuple[Any, ...]]]
@@ -50,6 +52,11 @@ class BareLog:
             "objects": [read(_OBJECT, (item.identity.blake3.value,)).fetchone() for item in artifacts],
             "artifacts": [read(_ARTIFACT, (item.id.bytes,)).fetchone() for item in artifacts],
             "names": [read(_NAME, (item.namespace, item.name)).fetchone() for item in artifacts],
+            "artifact_labels": [
+                read(_LABEL, (key, item.namespace, item.name, item.version)).fetchone()
+                for item in artifacts
+                for key in item.metadata.labels
+            ],
         }
 
     def _write(self, rows: Rows) -> None:
@@ -58,6 +65,8 @@ class BareLog:
         for table, values in rows.items():
             marks = ", ".join("?" * len(values[0]))
             connection.executemany(f"INSERT INTO {table} VALUES ({marks})", values)
+        for namespace in {row[1] for row in rows["artifacts"]}:
+            connection.execute(_USAGE, (1, 4096, namespace))
         connection.execute("UPDATE meta SET value = ? WHERE key = 'views_seq'", (str(rows["events"][-1][0]),))
         connection.execute("COMMIT")
 

@@ -15,7 +15,8 @@ from artifactstore.domain.artifact import ArtifactMetadata
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
 from artifactstore.registry.commands import RecordArtifact, Upload
 from artifactstore.registry.envelope import RecordedEvent, record, timestamp
-from artifactstore.registry.folding import Keys, apply
+from artifactstore.registry.folding import apply
+from artifactstore.registry.rows import Keys
 from artifactstore.registry.schema import events, views
 from artifactstore.registry.views import Views
 

@@ -17,10 +17,11 @@ from uuid import UUID
 import uvloop
 
 from artifactstore.domain.artifact import Artifact
+from artifactstore.registry.commands import Upload
 from artifactstore.registry.events import ArtifactCreated
 from artifactstore.registry.migration import DATABASE_FILE
-from artifactstore.registry.queries import ArtifactQuery
 from artifactstore.registry.registry import Registry
+from artifactstore.registry.search import ArtifactQuery
 from benchmarks import machine
 from benchmarks.registry.bare import BareLog
 from benchmarks.registry.filling import fill, upload
@@ -105,10 +106,12 @@ async def _append(registry: Registry, uploads: int) -> tuple[Sample, list[Artifa
 
     async def write() -> None:
         for wanted in left:
+            stored = wanted.upload
+            assert isinstance(stored, Upload)
             artifact, _ = await registry.record_artifact(
-                wanted.upload.identity,
-                backend_id=wanted.upload.backend_id,
-                primary_algorithm=wanted.upload.primary_algorithm,
+                stored.identity,
+                backend_id=stored.backend_id,
+                primary_algorithm=stored.primary_algorithm,
                 namespace=wanted.namespace,
                 name=wanted.name,
                 metadata=wanted.metadata,

@@ -40,6 +40,7 @@ typedef struct hasher {
 
 static PyObject *result_type, *busy_error; /* bind's */
 static allocfunc result_alloc;
+static newfunc result_new; /* NULL: not wanted */
 
 static hasher *as_hasher(PyObject *object) { return (hasher *)(void *)object; }
 
@@ -86,7 +87,24 @@ static PyObject *digest_bytes(const uint8_t *digest) {
 
 /* A tuple of the named kind, of BLAKE3's digest and SHA-256's. Its constructor in Python takes as long as both. */
 static PyObject *result(const uint8_t both[2 * AH_DIGEST_BYTES]) {
-    PyObject *tuple = result_alloc((PyTypeObject *)result_type, 2);
+    PyObject *tuple;
+    if (result_type == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "the module is not bound yet");
+        return NULL;
+    }
+    if (result_new != NULL) {
+        PyObject *pair = PyTuple_New(2), *arguments = NULL;
+        for (Py_ssize_t i = 0; pair != NULL && i < 2; i++) {
+            PyObject *digest = digest_bytes(both + i * AH_DIGEST_BYTES);
+            if (digest == NULL || PyTuple_SetItem(pair, i, digest) < 0) Py_CLEAR(pair);
+        }
+        if (pair != NULL) arguments = PyTuple_Pack(1, pair);
+        tuple = arguments == NULL ? NULL : result_new((PyTypeObject *)result_type, arguments, NULL);
+        Py_XDECREF(arguments);
+        Py_XDECREF(pair);
+        return tuple;
+    }
+    tuple = result_alloc((PyTypeObject *)result_type, 2);
     if (tuple == NULL) return NULL;
     for (Py_ssize_t i = 0; i < 2; i++) {
         PyObject *digest = digest_bytes(both + i * AH_DIGEST_BYTES);
@@ -216,12 +234,20 @@ static int digests_into(hasher *self, uint8_t both[2 * AH_DIGEST_BYTES]) {
     return 0;
 }
 
+/* A class may inherit both kinds of hasher; an object is of one. */
+static int wrong_kind(PyObject *object, int of_both) {
+    if ((as_hasher(object)->which == AH_BOTH) == of_both) return 0;
+    PyErr_SetString(PyExc_TypeError, of_both ? "this hasher is for one digest" : "this hasher is for both digests");
+    return 1;
+}
+
 PyDoc_STRVAR(digests_doc, "digests($self, /)\n--\n\n"
                           "Both digests of what was taken so far; the hasher goes on being usable.");
 
 static PyObject *digests(PyObject *object, PyObject *unused) {
     uint8_t both[2 * AH_DIGEST_BYTES];
     (void)unused;
+    if (wrong_kind(object, 1)) return NULL;
     return digests_into(as_hasher(object), both) < 0 ? NULL : result(both);
 }
 
@@ -231,6 +257,7 @@ PyDoc_STRVAR(digest_doc, "digest($self, /)\n--\n\n"
 static PyObject *digest(PyObject *object, PyObject *unused) {
     uint8_t both[2 * AH_DIGEST_BYTES];
     (void)unused;
+    if (wrong_kind(object, 0)) return NULL;
     if (digests_into(as_hasher(object), both) < 0) return NULL;
     return digest_bytes(both + (as_hasher(object)->which == AH_SHA256 ? AH_DIGEST_BYTES : 0));
 }
@@ -244,6 +271,7 @@ static PyObject *get_length(PyObject *object, void *unused) {
 
 static PyObject *get_algorithm(PyObject *object, void *unused) {
     (void)unused;
+    if (wrong_kind(object, 0)) return NULL;
     return PyUnicode_FromString(algorithms[as_hasher(object)->which]);
 }
 
@@ -251,8 +279,12 @@ PyDoc_STRVAR(enter_doc, "_enter($self, /)\n--\n\n"
                         "The address of the native state, to this thread alone until _leave.");
 
 static PyObject *enter_method(PyObject *object, PyObject *unused) {
+    PyObject *address;
     (void)unused;
-    return enter(as_hasher(object)) < 0 ? NULL : PyLong_FromVoidPtr(as_hasher(object)->state);
+    if (enter(as_hasher(object)) < 0) return NULL;
+    address = PyLong_FromVoidPtr(as_hasher(object)->state);
+    if (address == NULL) leave(as_hasher(object));
+    return address;
 }
 
 static PyObject *leave_method(PyObject *object, PyObject *unused) {
@@ -301,6 +333,8 @@ static PyObject *bind(PyObject *module, PyObject *arguments) {
     result_type = Py_NewRef(type); /* for good */
     busy_error = Py_NewRef(error);
     result_alloc = (allocfunc)PyType_GetSlot((PyTypeObject *)type, Py_tp_alloc);
+    /* From CPython 3.14 on a tuple remembers its hash, and memory of zeros would be a hash of 0: there tuple makes it. */
+    result_new = Py_Version >= 0x030E0000 ? (newfunc)PyType_GetSlot(&PyTuple_Type, Py_tp_new) : NULL;
     Py_RETURN_NONE;
 }
 

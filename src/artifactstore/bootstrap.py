@@ -12,6 +12,7 @@ from pathlib import Path
 
 from artifactstore.audit.retrievals import RetrievalRecorder
 from artifactstore.cancellation import obtained, uninterrupted
+from artifactstore.catalog import StatementPolicy
 from artifactstore.dataplane.inproc import InProcessDataPlane
 from artifactstore.dataplane.space import SpaceLedger
 from artifactstore.dataplane.staging import StagingArea
@@ -78,6 +79,7 @@ async def _compose(settings: Settings, *, read_only: bool, actor: str | None) ->
 
 async def _assemble(settings: Settings, held: AsyncExitStack, *, read_only: bool, actor: str | None) -> Store:
     """Open the parts in order; `held` closes them. What runs in a thread is waited for, or it would act unlocked."""
+    statements = None if read_only else await asyncio.to_thread(_statement_policy, settings)
     root = await obtained(
         asyncio.to_thread(open_root, settings.root, writer=not read_only),
         lambda opened: asyncio.to_thread(opened.close),
@@ -117,9 +119,18 @@ async def _assemble(settings: Settings, held: AsyncExitStack, *, read_only: bool
         actor=actor or f"local:{_user()}",
         max_object_bytes=settings.max_object_bytes,
         cache=cache,
+        statements=statements,
     )
     store.observer = Observer(dataplane, registry, retrievals, dataplane.activity)
     return store
+
+
+def _statement_policy(settings: Settings) -> StatementPolicy:
+    if not settings.attestation_keys:
+        return StatementPolicy(refuse_bad_signatures=settings.refuse_bad_signatures)
+    from artifactstore.manifests.keys import load_keys  # here: it loads a library of cryptography
+
+    return StatementPolicy(load_keys(settings.attestation_keys), settings.refuse_bad_signatures)
 
 
 def _is_lost(database: Path, root: Root) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from artifactstore.domain.errors import ConfigurationError, InvalidInputError
 from artifactstore.logs import LogFormat
@@ -33,6 +34,8 @@ class Settings(BaseSettings):
     floor_bytes: int = Field(default=64 * 2**20, ge=0)
     log_reserve_bytes: int = Field(default=16 * 2**20, ge=2**16)
     cache_bytes: int = Field(default=64 * 2**20, ge=0)
+    attestation_keys: Annotated[tuple[Path, ...], NoDecode] = ()  # PEM files, and directories of them
+    refuse_bad_signatures: bool = True
     retrieval_interval: float = Field(default=10.0, gt=0)
     head_timeout: float = Field(default=20.0, gt=0)
     body_timeout: float = Field(default=60.0, gt=0)
@@ -67,6 +70,11 @@ class Settings(BaseSettings):
     @classmethod
     def _without_brackets(cls, host: str) -> str:
         return host.removeprefix("[").removesuffix("]")  # as addresses of IPv6 are written in URLs
+
+    @field_validator("attestation_keys", mode="before")
+    @classmethod
+    def _paths(cls, value: object) -> object:
+        return tuple(filter(None, value.split(os.pathsep))) if isinstance(value, str) else value
 
     @field_validator("workers")
     @classmethod

@@ -7,16 +7,28 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 from uuid import UUID
 
 from artifactstore.dataplane.sources import Source
-from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectState, Retrievals
+from artifactstore.domain.artifact import (
+    Artifact,
+    ArtifactMetadata,
+    Attestation,
+    ObjectState,
+    Package,
+    Retrievals,
+    SealedMember,
+)
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
 from artifactstore.domain.documents import identity_document, parse_identity
+from artifactstore.domain.lineage import Lineage
 from artifactstore.domain.names import DEFAULT_NAMESPACE
+from artifactstore.domain.package import MemberSource, PackageDescription
 from artifactstore.domain.ranges import ByteRange
+from artifactstore.manifests.exports import ExportFormat
 
 type Condition = frozenset[Digest] | Literal["*"] | None
 
@@ -75,6 +87,14 @@ class ArtifactPage:
 
 
 @dataclass(frozen=True, slots=True)
+class PackagePage:
+    """One page of packages; `next` is the `after` of the following one. An empty page is the end."""
+
+    items: tuple[Package, ...]
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One entry of the log, with its payload decoded. The proof's parts are there as hexadecimal text."""
 
@@ -115,6 +135,38 @@ class Content(Protocol):
 
     def chunks(self) -> AsyncIterable[bytes]:
         """The bytes, in buffers of bounded size."""
+        ...
+
+    async def close(self) -> None:
+        """Give up what it holds. Idempotent."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *exc: object) -> None: ...
+
+
+@runtime_checkable
+class ExportedPackage(Protocol):
+    """A package as one file, opened. Close it, or use it as an asynchronous context manager."""
+
+    @property
+    def filename(self) -> str:
+        """A name for the file: it depends on the package alone."""
+        ...
+
+    @property
+    def media_type(self) -> str:
+        """The file's media type."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """How long the file is."""
+        ...
+
+    def chunks(self) -> AsyncIterable[bytes]:
+        """The file's bytes, once. An error in mid-stream leaves a file that no reader takes for whole."""
         ...
 
     async def close(self) -> None:
@@ -185,13 +237,76 @@ class ArtifactStore(Protocol):
         namespace: str | None = None,
         name: str | None = None,
         name_prefix: str | None = None,
+        kind: str | None = None,
+        labels: Sequence[tuple[str, str | None]] = (),
+        media_type: str | None = None,
+        digest: Digest | None = None,
+        size_min: int | None = None,
+        size_max: int | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
         limit: int = 100,
         cursor: str | None = None,
     ) -> ArtifactPage:
         """A page of artifacts in the order of namespace, name, version; without those of tombstoned names.
 
-        InvalidNameError; InvalidQueryError: `limit` is not from 1 to 1,000, or the cursor is not one of this search.
+        What is given must all hold. `labels`: pairs of a key and a value, or of a key and None for any value.
+        `created_after` belongs to the range, `created_before` does not; both are aware of their time zone.
+        InvalidNameError, InvalidMetadataError; InvalidQueryError: `limit` is not from 1 to 1,000, the cursor is not one
+        of this search, a size or a time cannot be. A page with a cursor may have few items, or none: a page looks at so
+        many artifacts and no more.
         """
+        ...
+
+    async def record_artifact(
+        self,
+        namespace: str,
+        name: str,
+        digest: Digest,
+        *,
+        metadata: ArtifactMetadata | None = None,
+        create_only: bool = False,
+        if_match: Condition = None,
+    ) -> Artifact:
+        """Record bytes that are stored already as the next version of a name.
+
+        ObjectNotFoundError, ObjectDamagedError; the rest is as for `put_file`.
+        """
+        ...
+
+    async def relabel(
+        self, artifact_id: UUID, changes: Mapping[str, str | None], *, if_match: frozenset[int] | None = None
+    ) -> Artifact:
+        """Set labels, or take away those whose value is None; others stay. The artifact as it is then.
+
+        What changes nothing makes no revision. ArtifactNotFoundError, also when it is deleted; InvalidMetadataError;
+        PreconditionFailedError: its revision is none of `if_match`.
+        """
+        ...
+
+    async def sources(self, artifact_id: UUID, *, depth: int = 1) -> Lineage:
+        """What an artifact was made from, as its provenance says, and what that was made from, to a depth of 1 to 32.
+
+        ArtifactNotFoundError; InvalidQueryError: the depth.
+        """
+        ...
+
+    async def derived(self, artifact_id: UUID, *, depth: int = 1) -> Lineage:
+        """What was made from an artifact, or from its bytes, and from that. Otherwise as `sources`."""
+        ...
+
+    async def attest(self, artifact_id: UUID, document: bytes) -> tuple[Attestation, bool]:
+        """Attach an in-toto Statement, plain or in a DSSE envelope, to an artifact's object. True: that is new.
+
+        The document is stored as it is, as an object of the artifact's namespace, before it is attached. Its signature
+        is verified with the keys that are configured, and the outcome recorded: the same statement with the same
+        outcome is attached once. ArtifactNotFoundError, also when it is deleted; ObjectTooLargeError: more than 1 MiB;
+        InvalidStatementError: it is no Statement, none of its subjects is the object, or its signature is refused.
+        """
+        ...
+
+    async def attestations(self, artifact_id: UUID) -> tuple[Attestation, ...]:
+        """What is attached to an artifact's object, in the order of attaching. ArtifactNotFoundError."""
         ...
 
     async def open_object(self, digest: Digest, byte_range: ByteRange | None = None) -> Content:
@@ -207,6 +322,47 @@ class ArtifactStore(Protocol):
 
     async def open_artifact(self, artifact_id: UUID, byte_range: ByteRange | None = None) -> Content:
         """The bytes of one version; ArtifactNotFoundError, also when it is deleted, and as for `open_object`."""
+        ...
+
+    async def seal_package(
+        self,
+        namespace: str,
+        name: str,
+        members: Sequence[MemberSource],
+        *,
+        description: PackageDescription | None = None,
+        supersedes: UUID | None = None,
+    ) -> tuple[Package, bool]:
+        """Seal members that are stored as a package. False: a package with the same manifest was there, and is given.
+
+        InvalidPackageError, whose `field` is `members[i].name` for a member that is not there, or whose name breaks a
+        rule; ObjectDamagedError: a member's stored copy is damaged; PackageNotFoundError: what it supersedes is not in
+        the namespace; PreconditionFailedError: that is superseded by another already.
+        """
+        ...
+
+    async def package(self, package_id: UUID) -> Package:
+        """One package; PackageNotFoundError. Its manifest is the object that it names."""
+        ...
+
+    async def packages(
+        self, *, namespace: str | None = None, name: str | None = None, after: int = 0, limit: int = 100
+    ) -> PackagePage:
+        """A page of packages in the order of their sealing, from the one after `after`.
+
+        InvalidNameError; InvalidQueryError: `limit` is not from 1 to 1,000.
+        """
+        ...
+
+    async def members(self, package_id: UUID) -> tuple[SealedMember, ...]:
+        """The members of a package, in its order; PackageNotFoundError."""
+        ...
+
+    async def open_export(self, package_id: UUID, form: ExportFormat) -> ExportedPackage:
+        """A package as one file, streamed as it is read: nothing of it is kept on the way.
+
+        PackageNotFoundError; ObjectDamagedError, ObjectNotFoundError: a member is known not to be there whole.
+        """
         ...
 
     async def verify_object(self, digest: Digest) -> Verification:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from artifactstore.audit.retrievals import RetrievalRecorder
 from artifactstore.cancellation import uninterrupted
+from artifactstore.catalog import ArtifactCatalog, StatementPolicy
 from artifactstore.content import LocalContent
 from artifactstore.dataplane.sources import Source, stream_of, wrong_length
 from artifactstore.dataplane.spi import (
@@ -36,17 +37,18 @@ from artifactstore.domain.errors import (
 from artifactstore.domain.ranges import ByteRange
 from artifactstore.lifecycle import ObjectLifecycle
 from artifactstore.observation import Observer
+from artifactstore.packaging import Packaging
 from artifactstore.readcache import ReadCache
 from artifactstore.reading import Reader
-from artifactstore.registry.queries import MAX_PAGE, ArtifactQuery
 from artifactstore.registry.registry import Registry
-from artifactstore.spi import ArtifactPage, Condition, Event, StoredObject, Verification
+from artifactstore.registry.search import MAX_PAGE
+from artifactstore.spi import Condition, Event, StoredObject, Verification
 from artifactstore.storage.spi import BackendHealth
 
 _log = logging.getLogger(__name__)
 
 
-class Store:
+class Store(ArtifactCatalog, Packaging):
     """A store over a local root (`spi.ArtifactStore`), acting for one actor. Made by `bootstrap`."""
 
     def __init__(
@@ -58,12 +60,14 @@ class Store:
         actor: str,
         max_object_bytes: int | None = None,
         cache: ReadCache | None = None,
+        statements: StatementPolicy | None = None,
     ) -> None:
         self._dataplane = dataplane
         self.registry = registry
         self._retrievals = retrievals  # None: a store opened only for reading records nothing
         self._actor = names.actor_name(actor)
         self._max_object_bytes = max_object_bytes
+        self._statements = statements or StatementPolicy()
         #: What gives up the parts, set by whoever composed them.
         self.release: Callable[[], Awaitable[None]] | None = None
         #: What looks at the parts, set by whoever composed them.
@@ -202,29 +206,6 @@ class Store:
         if artifact is None:
             raise ArtifactNotFoundError(f"there is no artifact {namespace}/{name}")
         return artifact
-
-    async def artifact(self, artifact_id: UUID) -> Artifact:
-        """One artifact by its id, deleted ones included; ArtifactNotFoundError."""
-        artifact = await self.registry.artifact(artifact_id)
-        if artifact is None:
-            raise ArtifactNotFoundError(f"there is no artifact {artifact_id}")
-        return artifact
-
-    async def artifacts(
-        self,
-        *,
-        namespace: str | None = None,
-        name: str | None = None,
-        name_prefix: str | None = None,
-        limit: int = 100,
-        cursor: str | None = None,
-    ) -> ArtifactPage:
-        """A page of artifacts in the order of namespace, name, version."""
-        names.check_search(namespace, name, name_prefix)
-        page = await self.registry.artifacts(
-            ArtifactQuery(namespace=namespace, name=name, name_prefix=name_prefix, limit=limit, cursor=cursor)
-        )
-        return ArtifactPage(tuple(page.items), page.next)
 
     async def events(self, *, after: int = 0, limit: int = 100) -> tuple[Event, ...]:
         """The log in order, from the event after `after`."""

@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -571,7 +572,7 @@ async def test_cursors_cover_a_search_without_gap_or_repeat(store: ArtifactStore
     await store.put_file("one", "q", b"q")
     await store.put_file("two", "p/x", b"x")
 
-    async def pages(limit: int, **query: str) -> list[tuple[str, str, int]]:
+    async def pages(limit: int, **query: Any) -> list[tuple[str, str, int]]:
         found: list[tuple[str, str, int]] = []
         cursor = None
         while True:

@@ -177,7 +177,7 @@ def test_every_variable_that_is_named_exists() -> None:
 
 def test_the_example_file_says_the_defaults() -> None:
     example = (PROJECT / ".env.example").read_text()
-    free = {"max_object_bytes", "server"}  # no default; the file shows a value
+    free = {"max_object_bytes", "server", "attestation_keys"}  # no default; the file shows a value
     for name, value in re.findall(r"^#?ARTIFACTSTORE_(\w+)=(.*)$", example, re.MULTILINE):
         field = name.lower()
         if field in Settings.model_fields and field not in free:
@@ -240,7 +240,7 @@ def codes_made_in_the_api() -> dict[str, int]:
     """Codes that are no error of the domain, with their status: from calls of `problem`, and aiohttp's refusals."""
     found = {
         HTTPStatus(status).phrase.lower().replace(" ", "-"): status
-        for status in (404, 405, 408, 417)  # what aiohttp and the routes raise as HTTPException
+        for status in (404, 405, 408, 415, 417)  # what aiohttp and the routes raise as HTTPException
     }
     for path in (PROJECT / "src/artifactstore/api").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -253,7 +253,7 @@ def codes_made_in_the_api() -> dict[str, int]:
 
 
 def test_the_refusals_are_those_that_have_a_text() -> None:
-    assert set(problems._REFUSALS) == {404, 405, 408, 417}
+    assert set(problems._REFUSALS) == {404, 405, 408, 415, 417}
 
 
 def test_what_the_protocol_alone_refuses_is_told_with_its_status() -> None:
@@ -352,11 +352,14 @@ def test_an_events_example_is_what_the_code_reads_and_writes(name: str, version:
     assert sorted(first_column(text, "field")) == sorted(fields)
     for entry in fields.get("entries", ()):
         assert sorted(first_column(text, "field of an entry")) == sorted(entry)
+    for member in fields.get("members", ()):
+        assert sorted(first_column(text, "field of a member")) == sorted(member)
+    kind = name.partition(".")[0]
     subject = {
-        "artifact.created": f"artifact:{fields.get('id')}",
-        "name.tombstoned": f"name:{fields.get('namespace')}/{fields.get('name')}",
-        "retrievals.recorded": "retrievals",
-    }.get(name, fields.get("blake3", f"blake3:{'00' * 32}"))
+        "name": f"name:{fields.get('namespace')}/{fields.get('name')}",
+        "retrievals": "retrievals",
+        "object": fields.get("blake3", f"blake3:{'00' * 32}"),
+    }.get(kind, f"{kind}:{fields.get('id')}")
     event = decode(1, name, version, subject, payload)
     assert event.subject == subject
     assert encode(event) == payload

@@ -28,7 +28,7 @@ from artifactstore.domain.ranges import ByteRange, RangeNotSatisfiable, parse_ra
 #: How many contents' headers are kept made.
 _KNOWN_HEADERS = 1024
 #: Stored content is a stranger's: a browser may neither guess its type, nor run it, nor take it for a page of ours.
-_UNTRUSTED = {
+UNTRUSTED = {
     "Content-Security-Policy": "sandbox; default-src 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
@@ -36,17 +36,20 @@ _UNTRUSTED = {
 type Headers = CIMultiDictProxy[str]
 
 
-async def send(request: web.Request, record: ObjectRecord, artifact: Artifact | None = None) -> web.StreamResponse:
+async def send(
+    request: web.Request, record: ObjectRecord, artifact: Artifact | None = None, *, headers: Headers | None = None
+) -> web.StreamResponse:
     """Answer a GET or HEAD with the content, or with what its conditions and ranges make of it.
 
-    `artifact`: the version through which it is read, and whose name and media type it has.
+    `artifact`: the version through which it is read, and whose name and media type it has. `headers`: those of
+    `named_headers`, for content that is neither.
     """
     refuse_damaged(record)
     blake3, size = record.identity.blake3, record.identity.size_bytes
     outcome = conditional.evaluate(joined(request, hdrs.IF_MATCH), joined(request, hdrs.IF_NONE_MATCH), blake3)
     if outcome is conditional.Outcome.FAILED:
         return problem(HTTPStatus.PRECONDITION_FAILED, "precondition-failed", "the content has another entity tag")
-    headers = headers_of(record, artifact)
+    headers = headers or headers_of(record, artifact)
     if outcome is conditional.Outcome.NOT_MODIFIED:
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=_without_content(headers))
     try:
@@ -147,6 +150,11 @@ def headers_of(record: ObjectRecord, artifact: Artifact | None) -> Headers:
     return _headers(identity.blake3.value, identity.sha256.value, media_type, artifact.name, artifact.id)
 
 
+def named_headers(record: ObjectRecord, media_type: str, name: str) -> Headers:
+    """The headers of a content that has a media type and a name, and is no artifact."""
+    return _headers(record.identity.blake3.value, record.identity.sha256.value, media_type, name, None)
+
+
 @lru_cache(_KNOWN_HEADERS)
 def _headers(blake3: bytes, sha256: bytes, media_type: str, name: str | None, artifact_id: UUID | None) -> Headers:
     headers = CIMultiDict(
@@ -155,10 +163,10 @@ def _headers(blake3: bytes, sha256: bytes, media_type: str, name: str | None, ar
             hdrs.ETAG: conditional.entity_tag(Digest.blake3(blake3)),
             hdrs.ACCEPT_RANGES: "bytes",
             "Repr-Digest": repr_digest(Digest.sha256(sha256)),
-            hdrs.CONTENT_DISPOSITION: _disposition(name),
+            hdrs.CONTENT_DISPOSITION: disposition(name),
             # Bytes under a digest never change, but they can be deleted: a cache asks, and is answered 304.
             hdrs.CACHE_CONTROL: "no-cache",
-            **_UNTRUSTED,
+            **UNTRUSTED,
         }
     )
     if artifact_id is not None:
@@ -171,7 +179,8 @@ def content_location(artifact_id: UUID) -> str:
     return f"/v1/artifacts/{artifact_id}/content"
 
 
-def _disposition(name: str | None) -> str:
+def disposition(name: str | None) -> str:
+    """Content-Disposition: to be saved, under the last segment of that name."""
     if name is None:
         return "attachment"
     # RFC 6266 with RFC 8187's extended form alone: it needs no quoting rules that clients disagree on

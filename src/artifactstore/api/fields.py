@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from urllib.parse import unquote_to_bytes
+from uuid import UUID
 
 from aiohttp import web
 
@@ -41,3 +42,14 @@ def single(request: web.Request, name: str, refusal: type[InvalidInputError]) ->
     if len(values) > 1:
         raise refusal(f"{name} stands twice", field=name)
     return values[0] if values else None
+
+
+def parse_id(text: str, what: str, refusal: type[InvalidInputError], *, field: str = "id") -> UUID:
+    """An id as it is printed; `refusal` for anything else."""
+    try:
+        parsed = UUID(text)
+    except ValueError:
+        parsed = None
+    if parsed is None or str(parsed) != text.lower():  # UUID() takes braces and urn: too
+        raise refusal(f"{what} is a UUID, 8-4-4-4-12 hexadecimal digits", field=field)
+    return parsed

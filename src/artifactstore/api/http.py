@@ -8,7 +8,19 @@ from http import HTTPStatus
 
 from aiohttp import HttpVersion10, web
 
-from artifactstore.api import artifacts, description, events, files, health, metrics, objects, sendfile, uploads
+from artifactstore.api import (
+    artifacts,
+    description,
+    events,
+    files,
+    health,
+    metrics,
+    objects,
+    packages,
+    sendfile,
+    statements,
+    uploads,
+)
 from artifactstore.api.fields import EVERY_ANSWER, REQUEST_ID
 from artifactstore.api.keys import ANONYMOUS, STORE
 from artifactstore.api.limits import LIMITS, UPLOAD_SLOTS, Limits, UploadSlots, upload
@@ -54,9 +66,20 @@ def create_app(store: Store, *, limits: Limits | None = None) -> web.Application
     route("DELETE", file, files.delete)
 
     app.router.add_get("/v1/artifacts", artifacts.search)
+    route("POST", "/v1/artifacts", upload(artifacts.post), expect_handler=uploads.expect)
     app.router.add_get("/v1/artifacts/{id}", artifacts.get)
+    route("PATCH", "/v1/artifacts/{id}", upload(artifacts.patch), expect_handler=uploads.expect)
     app.router.add_get("/v1/artifacts/{id}/content", artifacts.content)
     app.router.add_get("/v1/artifacts/{id}/retrievals", artifacts.retrievals)
+    app.router.add_get("/v1/artifacts/{id}/provenance", artifacts.provenance)
+    app.router.add_get("/v1/artifacts/{id}/derived", artifacts.derived)
+    app.router.add_get("/v1/artifacts/{id}/attestations", statements.get)
+    route("POST", "/v1/artifacts/{id}/attestations", upload(statements.post), expect_handler=uploads.expect)
+    route("POST", "/v1/packages", upload(packages.post), expect_handler=uploads.expect)
+    app.router.add_get("/v1/packages", packages.listing)
+    app.router.add_get("/v1/packages/{id}", packages.get)
+    app.router.add_get("/v1/packages/{id}/manifest", packages.manifest)
+    app.router.add_get("/v1/packages/{id}/export", packages.export)
     app.router.add_get("/v1/events", events.get)
     _refuse_the_rest(app)
     app[TALLIES].resolve(app)

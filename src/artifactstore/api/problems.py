@@ -29,6 +29,8 @@ STATUS: dict[type[errors.ArtifactStoreError], HTTPStatus] = {
     errors.PreconditionFailedError: HTTPStatus.PRECONDITION_FAILED,
     errors.ObjectInUseError: HTTPStatus.CONFLICT,
     errors.StorageFullError: HTTPStatus.INSUFFICIENT_STORAGE,
+    errors.QuotaExceededError: HTTPStatus.INSUFFICIENT_STORAGE,
+    errors.IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
 
 #: The codes that are no error of the domain: what the protocol alone refuses, its status and what it tells.
@@ -39,6 +41,7 @@ PROTOCOL: dict[str, tuple[HTTPStatus, str]] = {
     "too-many-uploads": (HTTPStatus.TOO_MANY_REQUESTS, "The client has as many uploads under way as it may."),
     "too-many-connections": (HTTPStatus.SERVICE_UNAVAILABLE, "The gateway has as many connections as it takes."),
     "uri-too-long": (HTTPStatus.REQUEST_URI_TOO_LONG, "The request's target is longer than the limit."),
+    "unsupported-media-type": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is of another media type than JSON."),
     "range-not-satisfiable": (
         HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
         "No part of the range lies within the content.",
@@ -91,6 +94,7 @@ _REFUSALS = {
     404: "there is nothing at this address; docs/http-api.md lists what there is",
     405: "this address does not take that method; Allow lists those it takes",
     408: "the body stood still, or came too slowly, for too long",
+    415: "the body is JSON here: say so in Content-Type",
     417: "the only expectation that is known is 100-continue",
 }
 

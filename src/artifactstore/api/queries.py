@@ -14,23 +14,24 @@ MAX_LIMIT = 1000
 _MAX_DIGITS = 16  # below 2^53, as all integers of the log
 
 
-def parameters(request: web.Request, known: Collection[str]) -> dict[str, str]:
-    """The query's parameters; one that is unknown, or stands twice, is an error and not ignored."""
+def parameters(request: web.Request, known: Collection[str], *, repeatable: Collection[str] = ()) -> dict[str, str]:
+    """The query's parameters but for those that are `repeatable`; one that is unknown, or stands twice, is an error."""
     found: dict[str, str] = {}
     decoded(request.rel_url.raw_query_string, "query", InvalidQueryError)  # the parser below would put up with anything
     for name, value in request.query.items():
+        if name in repeatable:
+            continue
         if name not in known:
-            raise InvalidQueryError(
-                f"there is no parameter {name[:64]!r} here; known are {', '.join(known)}", field=name[:64]
-            )
+            every = ", ".join((*known, *repeatable))
+            raise InvalidQueryError(f"there is no parameter {name[:64]!r} here; known are {every}", field=name[:64])
         if name in found:
             raise InvalidQueryError(f"the parameter {name} stands twice", field=name)
         found[name] = value
     return found
 
 
-def number(values: dict[str, str], name: str, default: int, *, least: int, most: int) -> int:
-    """A whole number between `least` and `most`."""
+def number[D: int | None](values: dict[str, str], name: str, default: D, *, least: int, most: int) -> int | D:
+    """A whole number between `least` and `most`; `default` where the parameter is missing."""
     text = values.get(name)
     if text is None:
         return default

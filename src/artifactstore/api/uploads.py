@@ -82,6 +82,13 @@ def announced(request: web.Request) -> list[Digest]:
 
 def check_upload(request: web.Request) -> None:
     """Refuse what the headers alone show to be in vain: a coding, a size over the limit."""
+    check_codings(request)
+    if request.content_length is not None:
+        store_of(request).check_size(request.content_length)
+
+
+def check_codings(request: web.Request) -> None:
+    """Refuse a body in a coding: UnsupportedEncodingError."""
     if _transfer_codings(request) not in ("", "chunked"):
         raise UnsupportedEncodingError("send the body with its length or chunked: no other transfer coding is undone")
     codings = {
@@ -91,8 +98,6 @@ def check_upload(request: web.Request) -> None:
         raise UnsupportedEncodingError(
             "send the bytes themselves: an object is what its digest is of, not a coding of it"
         )
-    if request.content_length is not None:
-        store_of(request).check_size(request.content_length)
 
 
 async def preconditions(request: web.Request, namespace: str, name: str) -> tuple[bool, Condition]:

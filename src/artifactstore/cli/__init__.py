@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 import artifactstore
-from artifactstore.cli import bench, maintenance, package, records, serving, transfer
+from artifactstore.cli import bench, maintenance, package, records, remarks, serving, transfer
 from artifactstore.domain.errors import ArtifactStoreError
 
 
@@ -39,6 +39,8 @@ for command in (
     transfer.get,
     records.ls,
     records.show,
+    remarks.label,
+    remarks.attest,
     records.verify,
     records.rm,
     records.events,

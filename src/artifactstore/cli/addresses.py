@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from datetime import datetime
 from uuid import UUID
 
 import click
@@ -11,6 +12,7 @@ import click
 from artifactstore.domain import names
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import InvalidInputError
+from artifactstore.domain.times import parse_time
 
 type Address = Digest | UUID | tuple[str, str]
 
@@ -56,5 +58,19 @@ class DigestType(click.ParamType[Digest]):
             self.fail(error.detail, param, ctx)
 
 
+class MomentType(click.ParamType[datetime]):
+    """Parses a time."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """RFC 3339, with a time zone."""
+        try:
+            return value if isinstance(value, datetime) else parse_time(str(value), field="it")
+        except InvalidInputError as error:
+            self.fail(error.detail.partition(";")[0], param, ctx)
+
+
 ADDRESS = AddressType()
 DIGEST = DigestType()
+MOMENT = MomentType()

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
 
-from artifactstore.cli.addresses import ADDRESS, Address, meant
+from artifactstore.cli.addresses import ADDRESS, DIGEST, MOMENT, Address, meant
 from artifactstore.cli.target import Target, with_target
-from artifactstore.domain import names
 from artifactstore.domain.digest import Digest
-from artifactstore.domain.documents import artifact_document, identity_document, retrievals_document
+from artifactstore.domain.documents import (
+    artifact_document,
+    attestation_document,
+    identity_document,
+    lineage_document,
+    retrievals_document,
+)
+from artifactstore.domain.lineage import Lineage
+from artifactstore.domain.provenance import InputKind
+from artifactstore.domain.search import SearchTerms
 
 if TYPE_CHECKING:
     from artifactstore.spi import ArtifactStore
@@ -22,23 +32,38 @@ _PAGE = 500
 
 @click.command()
 @click.argument("where", metavar="[NAMESPACE[/PREFIX]]", required=False)
+@click.option("--name", help="Versions of this name alone.")
+@click.option("--kind", help="Artifacts of this kind.")
+@click.option("--label", "labels", metavar="KEY[=VALUE]", multiple=True, help="Those with this label; may be repeated.")
+@click.option("--media-type", help="Artifacts of this media type.")
+@click.option("--digest", type=DIGEST, help="Artifacts of this object.")
+@click.option("--size-min", type=click.IntRange(min=0), help="Objects of at least so many bytes.")
+@click.option("--size-max", type=click.IntRange(min=0), help="Objects of at most so many bytes.")
+@click.option("--created-after", type=MOMENT, help="Recorded at this time or later, such as 2026-01-31T23:59:58Z.")
+@click.option("--created-before", type=MOMENT, help="Recorded before this time.")
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after so many.")
 @with_target
-def ls(target: Target, where: str | None, limit: int | None) -> None:
-    """List artifacts in the order of namespace, name, version.
+def ls(target: Target, where: str | None, labels: tuple[str, ...], limit: int | None, **terms: Any) -> None:
+    """List artifacts in the order of namespace, name, version: those for which all holds that is asked.
 
     Of each: its version, size in bytes, the beginning of its BLAKE3 digest, when it was stored, its name.
     """
     namespace, _, prefix = (where or "").partition("/")
+    pairs = [label.partition("=") for label in labels]
     with meant():
-        names.check_search(namespace or None, None, prefix or None)
+        search = SearchTerms(
+            namespace=namespace or None,
+            name_prefix=prefix or None,
+            labels=tuple((key, value if equals else None) for key, equals, value in pairs),
+            **terms,
+        ).checked()
+    asked: dict[str, Any] = {item.name: getattr(search, item.name) for item in fields(search)}
 
     async def work(store: ArtifactStore) -> None:
         cursor, left = None, limit
         while True:
             page = await store.artifacts(
-                namespace=namespace or None,
-                name_prefix=prefix or None,
+                **asked,
                 limit=_PAGE if left is None else min(_PAGE, left),
                 cursor=cursor,
             )
@@ -56,9 +81,13 @@ def ls(target: Target, where: str | None, limit: int | None) -> None:
 @click.command()
 @click.argument("address", type=ADDRESS)
 @click.option("--retrievals", is_flag=True, help="Show who read the artifact, too.")
+@click.option("--sources", is_flag=True, help="Show what it was made from, too.")
+@click.option("--derived", is_flag=True, help="Show what was made from it, too.")
+@click.option("--depth", type=click.IntRange(1, 32), default=1, help="How far to go for both (default 1).")
 @with_target
-def show(target: Target, address: Address, retrievals: bool) -> None:
-    """Show the record of an artifact, or of an object by its digest."""
+def show(target: Target, address: Address, retrievals: bool, sources: bool, derived: bool, depth: int) -> None:
+    """Show the record of an artifact and what is attached to it, or the record of an object by its digest."""
+    lineages: dict[str, Lineage] = {}
 
     async def work(store: ArtifactStore) -> dict[str, object]:
         if isinstance(address, Digest):
@@ -67,13 +96,38 @@ def show(target: Target, address: Address, retrievals: bool) -> None:
             return {**identity_document(identity), "state": str(stored.state)}
         artifact = await (store.artifact(address) if isinstance(address, UUID) else store.file(*address))
         document = artifact_document(artifact)
+        document["attestations"] = [attestation_document(item) for item in await store.attestations(artifact.id)]
+        if sources:
+            lineages["sources"] = await store.sources(artifact.id, depth=depth)
+        if derived:
+            lineages["derived"] = await store.derived(artifact.id, depth=depth)
+        document |= {name: lineage_document(lineage) for name, lineage in lineages.items()}
         if retrievals:
             document["retrievals"] = [retrievals_document(item) for item in await store.retrievals(artifact.id)]
         return document
 
     document = target.run(work, read_only=True)
-    shown = {name: value for name, value in document.items() if name != "provenance_text"}
-    target.print(document, "\n".join(f"{name:<12} {_plain(value)}" for name, value in shown.items()))
+    hidden = {"provenance_text", *lineages}
+    lines = [f"{name:<12} {_plain(value)}" for name, value in document.items() if name not in hidden]
+    for name, lineage in lineages.items():
+        lines += [f"{name}:", *_lines(lineage)]
+    target.print(document, "\n".join(lines))
+
+
+def _lines(lineage: Lineage) -> Iterator[str]:
+    """Each edge, further to the right the further away it is."""
+
+    def named(artifact_id: UUID) -> str:
+        artifact = lineage.artifacts[artifact_id]
+        return f"{artifact.namespace}/{artifact.name} version {artifact.version}"
+
+    for edge in lineage.edges:
+        source = edge.input
+        known = UUID(bytes=source.target) if source.kind is InputKind.ARTIFACT else None
+        what = named(known) if known is not None and known in lineage.artifacts else str(source)
+        yield f"{'  ' * edge.level}{named(edge.artifact_id)} from {what}"
+    if lineage.truncated:
+        yield "  ... and more"
 
 
 @click.command()

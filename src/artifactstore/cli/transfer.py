@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mimetypes
 import os
-import secrets
 import stat
 import sys
 from collections.abc import AsyncIterable
@@ -15,11 +14,12 @@ from uuid import UUID
 import click
 
 from artifactstore.cli.addresses import ADDRESS, DIGEST, Address, meant
+from artifactstore.cli.outputs import refuse_existing, whole_file
 from artifactstore.cli.progress import bar, counted
 from artifactstore.cli.target import Target, naming, with_target
 from artifactstore.domain import names
-from artifactstore.domain.artifact import ArtifactMetadata
-from artifactstore.domain.digest import Digest
+from artifactstore.domain.artifact import Artifact, ArtifactMetadata
+from artifactstore.domain.digest import Digest, ObjectIdentity
 from artifactstore.domain.documents import artifact_document, identity_document
 from artifactstore.domain.errors import DigestMismatchError
 from artifactstore.domain.ranges import ByteRange
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True, exists=True))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True, exists=True), required=False)
+@click.option("--digest", type=DIGEST, help="In place of FILE: bytes that are stored already.")
 @click.option("--name", metavar="NAMESPACE/NAME", type=ADDRESS, help="Store it as the next version of this name.")
 @click.option("--namespace", help="The namespace of bytes without a name (default: default).")
 @click.option("--kind", help="What it is, such as report.")
@@ -48,7 +49,8 @@ if TYPE_CHECKING:
 @with_target
 def put(
     target: Target,
-    file: Path,
+    file: Path | None,
+    digest: Digest | None,
     name: Address | None,
     namespace: str | None,
     labels: tuple[str, ...],
@@ -60,8 +62,13 @@ def put(
     """Store FILE, or standard input when FILE is -.
 
     With --name it becomes the next version of that name, with the metadata that is given; without, it is bytes that are
-    addressed by their digests. It is stored durably when its digest is printed.
+    addressed by their digests. It is stored durably when its digest is printed. With --digest and --name, bytes that
+    are stored already become the next version of the name.
     """
+    if (file is None) == (digest is None):
+        raise click.UsageError("name a FILE, or with --digest what is stored already")
+    if digest is not None and (name is None or expected):
+        raise click.UsageError("--digest is what a --name is to stand for; its bytes are known")
     if name is not None and not isinstance(name, tuple):
         raise click.UsageError("--name is written NAMESPACE/NAME")
     if name is not None and namespace is not None:
@@ -70,32 +77,49 @@ def put(
         raise click.UsageError("only what has a --name has metadata")
     with meant():
         namespace = names.check_namespace(namespace or names.DEFAULT_NAMESPACE)
-        metadata = _metadata(file, labels, provenance, **described)
+        guessed = Path(name[1]) if file is None and name is not None else file or Path()
+        media_type = described.pop("media_type") or mimetypes.guess_type(guessed.name)[0] or names.DEFAULT_MEDIA_TYPE
+        metadata = metadata_of(labels, provenance, media_type=media_type, **described)
 
     async def work(store: ArtifactStore) -> None:
+        if file is None and digest is not None and name is not None:
+            artifact = await store.record_artifact(*name, digest, metadata=metadata, create_only=create_only)
+            _print(target, artifact.identity, artifact, created=False)
+        elif file is not None:
+            await upload(store, file)
+
+    async def upload(store: ArtifactStore, file: Path) -> None:
         from artifactstore.dataplane.sources import read_file
 
-        with _opened(file) as source:
+        with opened(file) as source:
             size = _size(source) if str(file) != "-" else None
             with bar(size, file.name, quiet=target.as_json) as shown:
                 stream = counted(read_file(source), shown)
                 if name is None:
                     stored = await store.put_object(stream, namespace=namespace, expected=expected, size_hint=size)
-                    identity, created, document = stored.identity, stored.created, {}
+                    identity, created, artifact = stored.identity, stored.created, None
                 else:
                     artifact, created = await store.put_file(
                         *name, stream, metadata=metadata, expected=expected, size_hint=size, create_only=create_only
                     )
-                    identity, document = artifact.identity, artifact_document(artifact)
-        known = identity_document(identity)
-        what = "" if name is None else f"  {name[0]}/{name[1]} version {document['version']}"
-        target.print({**known, **document, "created": created}, f"{identity.blake3}  {identity.size_bytes}{what}")
+                    identity = artifact.identity
+        _print(target, identity, artifact, created=created)
 
     target.run(work)
 
 
-def _opened(file: Path) -> BinaryIO:
-    """Unbuffered: a read of a silent pipe must not hold a lock that the end of the program wants, too."""
+def _print(target: Target, identity: ObjectIdentity, artifact: Artifact | None, *, created: bool) -> None:
+    document = {} if artifact is None else artifact_document(artifact)
+    what = "" if artifact is None else f"  {artifact.namespace}/{artifact.name} version {artifact.version}"
+    text = f"{identity.blake3}  {identity.size_bytes}{what}"
+    target.print({**identity_document(identity), **document, "created": created}, text)
+
+
+def opened(file: Path) -> BinaryIO:
+    """The file, or standard input.
+
+    Unbuffered: a read of a silent pipe must not hold a lock that the end of the program wants, too.
+    """
     return open(0, "rb", buffering=0, closefd=False) if str(file) == "-" else file.open("rb", buffering=0)
 
 
@@ -105,15 +129,15 @@ def _size(source: BinaryIO) -> int | None:
     return status.st_size or None if stat.S_ISREG(status.st_mode) else None
 
 
-def _metadata(
-    file: Path,
+def metadata_of(
     labels: tuple[str, ...],
     provenance: str | None,
     *,
+    media_type: str,
     kind: str | None,
-    media_type: str | None,
     retention: str | None,
 ) -> ArtifactMetadata:
+    """What options say of an artifact, checked. `provenance` is text, a digest, or @ and the name of a file."""
     pairs = [label.partition("=") for label in labels]
     if not all(equals for _, equals, _ in pairs):
         raise click.UsageError("a label is written KEY=VALUE")
@@ -124,7 +148,7 @@ def _metadata(
             raise click.ClickException(f"{provenance[1:]} is not UTF-8") from None
     return ArtifactMetadata(
         kind=kind,
-        media_type=media_type or mimetypes.guess_type(file.name)[0] or names.DEFAULT_MEDIA_TYPE,
+        media_type=media_type,
         labels=names.check_labels((key, value) for key, _, value in pairs),
         provenance=provenance,
         retention=retention,
@@ -154,8 +178,8 @@ def get(target: Target, address: Address, output: Path | None, span: str | None,
     async def work(store: ArtifactStore) -> None:
         path = output or await _default_output(store, address)
         standard_output = str(output) == "-"
-        if not standard_output and path.is_file() and not force:
-            raise click.ClickException(f"{path} is there already; --force replaces it")
+        if not standard_output:
+            refuse_existing(path, force=force)
         async with await _content(store, address, byte_range) as content:
             with bar(content.byte_range.length, str(path), quiet=target.as_json) as shown:
                 stream = counted(content.chunks(), shown)
@@ -163,7 +187,8 @@ def get(target: Target, address: Address, output: Path | None, span: str | None,
                     with naming("standard output"):
                         await _write(stream, sys.stdout.buffer, content)
                     return
-                await _write_file(stream, path, content)
+                with whole_file(path) as file:
+                    await _write(stream, file, content)
         known = {"blake3": str(content.identity.blake3), "size_bytes": content.byte_range.length, "output": str(path)}
         target.print(known, f"{content.identity.blake3}  {content.byte_range.length}  {path}")
 
@@ -206,20 +231,3 @@ async def _write(stream: AsyncIterable[bytes], file: BinaryIO, content: Content)
     digests = hasher.digests()
     if (digests.blake3, digests.sha256) != (content.identity.blake3.value, content.identity.sha256.value):
         raise DigestMismatchError(f"what was written is not {content.identity.blake3}")
-
-
-async def _write_file(stream: AsyncIterable[bytes], path: Path, content: Content) -> None:
-    """Write under a temporary name beside the target, sync, and only then give it its name."""
-    if path.exists() and not path.is_file():  # a device or a pipe: nothing may take its place
-        with naming(path), path.open("wb") as file:
-            await _write(stream, file, content)
-        return
-    temporary = path.with_name(f".artifactstore-{secrets.token_hex(8)}")
-    with naming(path, temporary):
-        try:
-            with temporary.open("xb") as file:
-                await _write(stream, file, content)
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)

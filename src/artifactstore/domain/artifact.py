@@ -1,4 +1,4 @@
-"""The records that the registry keeps of bytes: objects and artifacts."""
+"""The records that the registry keeps: objects, artifacts, packages, attestations, and who read what."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from artifactstore.domain import names
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
+from artifactstore.domain.provenance import check_inputs
 
 
 class ObjectState(StrEnum):
@@ -57,11 +58,13 @@ class ArtifactMetadata:
 
     def checked(self) -> ArtifactMetadata:
         """The same in the form that is stored; InvalidMetadataError names the field that breaks a rule."""
+        provenance = None if self.provenance is None else names.check_provenance(self.provenance)
+        check_inputs(provenance)
         return ArtifactMetadata(
             kind=None if self.kind is None else names.check_kind(self.kind),
             media_type=names.check_media_type(self.media_type),
             labels=names.check_labels(self.labels.items()),
-            provenance=None if self.provenance is None else names.check_provenance(self.provenance),
+            provenance=provenance,
             retention=None if self.retention is None else names.check_retention(self.retention),
         )
 
@@ -92,3 +95,51 @@ class Retrievals:
     minute: str  # UTC, `2026-01-31T23:59Z`
     count: int
     size_bytes: int  # bytes sent, in sum
+
+
+@dataclass(frozen=True, slots=True)
+class SealedMember:
+    """What a package holds under one name."""
+
+    name: str
+    identity: ObjectIdentity
+    media_type: str
+    artifact_id: UUID | None = None  # the version that it was sealed from, if it was
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A sealed set of members. Its manifest, an object, says all that is proved of it."""
+
+    id: UUID
+    namespace: str
+    name: str
+    manifest: ObjectIdentity
+    members: int
+    size_bytes: int  # of the members, in sum
+    created_at: str
+    created_by: str
+    supersedes: UUID | None = None
+    superseded_by: UUID | None = None
+
+
+class SignatureOutcome(StrEnum):
+    """What is known of who signed a statement."""
+
+    UNSIGNED = "unsigned"  # there is no signature
+    UNVERIFIED = "unverified"  # none is by a key that is configured
+    VERIFIED = "verified"
+    FAILED = "failed"  # one names a configured key, which did not make it, and no other one holds
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """A statement about an object, as it was attached; the statement is an object itself."""
+
+    blake3: Digest  # the object it is about
+    statement: Digest  # BLAKE3 of the document
+    predicate_type: str
+    signature: SignatureOutcome
+    key_id: str | None  # the key that verified it
+    created_at: str
+    created_by: str

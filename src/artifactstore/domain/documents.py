@@ -6,9 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from artifactstore.domain.artifact import Artifact, ArtifactMetadata, Retrievals
+from artifactstore.domain.artifact import (
+    Artifact,
+    ArtifactMetadata,
+    Attestation,
+    Package,
+    Retrievals,
+    SealedMember,
+    SignatureOutcome,
+)
 from artifactstore.domain.digest import Digest, ObjectIdentity
+from artifactstore.domain.lineage import Edge, Lineage
 from artifactstore.domain.names import parse_provenance
+from artifactstore.domain.provenance import parse_input
+from artifactstore.domain.token import Scope, Token
 
 
 def identity_document(identity: ObjectIdentity) -> dict[str, object]:
@@ -88,3 +99,132 @@ def parse_retrievals(document: Mapping[str, Any]) -> Retrievals:
         count=document["count"],
         size_bytes=document["size_bytes"],
     )
+
+
+def lineage_document(lineage: Lineage) -> dict[str, object]:
+    """A walk: the artifacts it has reached, and which of them names which input."""
+    return {
+        "artifacts": [artifact_document(artifact) for artifact in lineage.artifacts.values()],
+        "edges": [
+            {"artifact": str(edge.artifact_id), "input": str(edge.input), "level": edge.level} for edge in lineage.edges
+        ],
+        "truncated": lineage.truncated,
+    }
+
+
+def parse_lineage(document: Mapping[str, Any]) -> Lineage:
+    """The inverse of `lineage_document`."""
+    artifacts = [parse_artifact(item) for item in document["artifacts"]]
+    edges = [Edge(UUID(item["artifact"]), parse_input(item["input"]), item["level"]) for item in document["edges"]]
+    return Lineage({artifact.id: artifact for artifact in artifacts}, edges, document["truncated"])
+
+
+def attestation_document(attestation: Attestation) -> dict[str, object]:
+    """A statement about an object, as it was attached."""
+    return {
+        "blake3": str(attestation.blake3),
+        "statement": str(attestation.statement),
+        "predicate_type": attestation.predicate_type,
+        "signature": str(attestation.signature),
+        "key_id": attestation.key_id,
+        "created_at": attestation.created_at,
+        "created_by": attestation.created_by,
+    }
+
+
+def parse_attestation(document: Mapping[str, Any]) -> Attestation:
+    """The inverse of `attestation_document`."""
+    return Attestation(
+        Digest.parse(document["blake3"]),
+        Digest.parse(document["statement"]),
+        document["predicate_type"],
+        SignatureOutcome(document["signature"]),
+        document["key_id"],
+        document["created_at"],
+        document["created_by"],
+    )
+
+
+def package_document(package: Package) -> dict[str, object]:
+    """A package's record, without its members."""
+    return {
+        "id": str(package.id),
+        "namespace": package.namespace,
+        "name": package.name,
+        "manifest": identity_document(package.manifest),
+        "member_count": package.members,
+        "size_bytes": package.size_bytes,
+        "supersedes": _id_or_none(package.supersedes),
+        "superseded_by": _id_or_none(package.superseded_by),
+        "created_at": package.created_at,
+        "created_by": package.created_by,
+    }
+
+
+def parse_package(document: Mapping[str, Any]) -> Package:
+    """The inverse of `package_document`."""
+    return Package(
+        UUID(document["id"]),
+        document["namespace"],
+        document["name"],
+        parse_identity(document["manifest"]),
+        document["member_count"],
+        document["size_bytes"],
+        document["created_at"],
+        document["created_by"],
+        _parse_id_or_none(document["supersedes"]),
+        _parse_id_or_none(document["superseded_by"]),
+    )
+
+
+def member_document(member: SealedMember) -> dict[str, object]:
+    """One member of a package."""
+    return {
+        "name": member.name,
+        **identity_document(member.identity),
+        "media_type": member.media_type,
+        "artifact_id": _id_or_none(member.artifact_id),
+    }
+
+
+def parse_member(document: Mapping[str, Any]) -> SealedMember:
+    """The inverse of `member_document`."""
+    artifact_id = _parse_id_or_none(document["artifact_id"])
+    return SealedMember(document["name"], parse_identity(document), document["media_type"], artifact_id)
+
+
+def token_document(token: Token) -> dict[str, object]:
+    """A token's record: nothing of its secret."""
+    return {
+        "id": str(token.id),
+        "name": token.name,
+        "scopes": sorted(token.scopes),
+        "namespaces": sorted(token.namespaces),
+        "created_at": token.created_at,
+        "created_by": token.created_by,
+        "expires_at": token.expires_at,
+        "revoked_at": token.revoked_at,
+    }
+
+
+def parse_token(document: Mapping[str, Any]) -> Token:
+    """The inverse of `token_document`; the hash of its secret is not there."""
+    return Token(
+        UUID(document["id"]),
+        document["name"],
+        b"",
+        frozenset(Scope(item) for item in document["scopes"]),
+        frozenset(document["namespaces"]),
+        document["created_at"],
+        document["created_by"],
+        document["expires_at"],
+        document["revoked_at"],
+    )
+
+
+def _id_or_none(value: UUID | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _parse_id_or_none(value: str | None) -> UUID | None:
+    return None if value is None else UUID(value)

@@ -10,12 +10,16 @@
     |   `-- InvalidStatementError
     |-- NotFoundError
     |   |-- ObjectNotFoundError
-    |   `-- ArtifactNotFoundError
+    |   |-- ArtifactNotFoundError
+    |   |-- PackageNotFoundError
+    |   `-- TokenNotFoundError
     |-- DigestMismatchError             the bytes are not what the caller said they are
     |-- IncompleteBodyError             the stream ended, or its sender left, before its end
     |-- ObjectTooLargeError             more bytes than the limit in force
     |-- UnsupportedEncodingError        bytes in a content coding, which would be digested coded
     |-- PreconditionFailedError         If-Match / If-None-Match did not hold
+    |-- QuotaExceededError              the namespace holds all that it may
+    |-- IdempotencyKeyReusedError       the key of another request
     |-- ObjectInUseError                a reference or a hold forbids the deletion
     |-- ObjectDamagedError              the stored copy is known not to be the object
     |-- StorageError                    the bytes' side failed
@@ -114,6 +118,18 @@ class ArtifactNotFoundError(NotFoundError):
     code = "artifact-not-found"
 
 
+class PackageNotFoundError(NotFoundError):
+    """No package has that id."""
+
+    code = "package-not-found"
+
+
+class TokenNotFoundError(NotFoundError):
+    """No token has that id."""
+
+    code = "token-not-found"
+
+
 class DigestMismatchError(ArtifactStoreError):
     """The bytes digest to something other than what the caller announced. Nothing was stored."""
 
@@ -142,6 +158,18 @@ class PreconditionFailedError(ArtifactStoreError):
     """A condition the caller set does not hold."""
 
     code = "precondition-failed"
+
+
+class QuotaExceededError(ArtifactStoreError):
+    """The namespace holds all that it may. Nothing was recorded; downloads and deletions go on."""
+
+    code = "quota-exceeded"
+
+
+class IdempotencyKeyReusedError(ArtifactStoreError):
+    """The idempotency key stands for another request already."""
+
+    code = "idempotency-key-reused"
 
 
 class ObjectInUseError(ArtifactStoreError):

@@ -108,8 +108,8 @@ def _contents(root: Node) -> PackageContents:
         members=_members(statement["subject"], predicate["sizes"]),
         completeness=Completeness(completeness["state"].constant(*Completeness)),
         completeness_note=_text(completeness.get("note"), MAX_TEXT_BYTES),
-        producer=_read_producer(predicate["producer"]) if "producer" in predicate else None,
-        related=_related(predicate["related"]) if "related" in predicate else (),
+        producer=read_producer(predicate["producer"]) if "producer" in predicate else None,
+        related=read_related(predicate["related"]) if "related" in predicate else (),
         supersedes=_superseded(predicate["supersedes"]) if "supersedes" in predicate else (),
         retention=predicate["retention"].checked(names.check_retention) if "retention" in predicate else None,
     )
@@ -145,7 +145,8 @@ def _text(node: Node | None, most_bytes: int) -> str | None:
     return None if node is None else node.text(most_bytes=most_bytes)
 
 
-def _read_producer(node: Node) -> Producer:
+def read_producer(node: Node) -> Producer:
+    """A producer from its document."""
     members = node.members(("name",), ("version", "uri"))
     return Producer(
         name=members["name"].text(most_bytes=MAX_LABEL_BYTES),
@@ -154,7 +155,8 @@ def _read_producer(node: Node) -> Producer:
     )
 
 
-def _related(node: Node) -> tuple[Related, ...]:
+def read_related(node: Node) -> tuple[Related, ...]:
+    """What a package is related to, from its document."""
     return tuple(
         Related(item["relation"].checked(names.check_kind), item["digest"].checked(Digest.parse))
         for item in (each.members(("relation", "digest"), ()) for each in node.items(least=1, most=MAX_RELATED))

@@ -10,7 +10,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from artifactstore.domain.bounded_json import MAX_DEPTH, depth
@@ -140,6 +140,13 @@ def check_labels(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     if len(labels) > MAX_LABELS:
         raise InvalidMetadataError(f"an artifact has at most {MAX_LABELS} labels", field="labels")
     return dict(sorted(labels.items()))
+
+
+def check_label_changes(changes: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Labels to set, and with None those to take away; each by the rules of labels, however many."""
+    for key, value in changes.items():
+        check_labels([(key, value or "")])
+    return dict(changes)
 
 
 def check_provenance(text: str) -> str:

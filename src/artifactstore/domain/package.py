@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from uuid import UUID
 
 from artifactstore.domain import names
 from artifactstore.domain.digest import Digest, ObjectIdentity
@@ -64,6 +65,30 @@ class PackageMember:
     name: str
     identity: ObjectIdentity
     media_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberSource:
+    """What is to be a member: an object by either digest, or an artifact by its id.
+
+    Without a name, an artifact is called by the last segment of its own; without a media type, it keeps its own.
+    """
+
+    source: Digest | UUID
+    name: str | None = None
+    media_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PackageDescription:
+    """What a package says besides its name and its members; each is a field of PackageContents."""
+
+    label: str | None = None
+    completeness: Completeness = Completeness.UNKNOWN
+    completeness_note: str | None = None
+    producer: Producer | None = None
+    related: tuple[Related, ...] = ()
+    retention: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Self
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, Ellip
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from artifactstore.domain import bounded_json
+from artifactstore.domain.artifact import SignatureOutcome
 from artifactstore.domain.bounded_json import Node
 from artifactstore.domain.errors import ConfigurationError, InvalidStatementError
 from artifactstore.domain.manifest import MEDIA_TYPE
@@ -29,20 +29,11 @@ _MAX_KEYID_BYTES = 1024
 _MAX_SIGNATURE_BYTES = 4096  # of its base64; the longest that verifies here has 72 bytes
 
 
-class Outcome(StrEnum):
-    """What is known of who signed."""
-
-    UNSIGNED = "unsigned"  # there is no signature
-    UNVERIFIED = "unverified"  # none is by a key that is configured
-    VERIFIED = "verified"
-    FAILED = "failed"  # one names a configured key, which did not make it, and no other one holds
-
-
 @dataclass(frozen=True, slots=True)
 class Verification:
     """An outcome, and the configured key that it is about: that which signed, or that which was named and did not."""
 
-    outcome: Outcome
+    outcome: SignatureOutcome
     keyid: str | None = None
 
 
@@ -126,16 +117,16 @@ class Envelope:
     def verify(self, keys: Sequence[PublicKey]) -> Verification:
         """Whether one of these keys signed the payload."""
         if not self.signatures:
-            return Verification(Outcome.UNSIGNED)
+            return Verification(SignatureOutcome.UNSIGNED)
         message = pre_authentication_encoding(self.payload_type, self.payload)
         accused = None
         for signature in self.signatures:
             named = [key for key in keys if key.keyid == signature.keyid]
             for key in named or keys:
                 if key.made(signature.value, message):
-                    return Verification(Outcome.VERIFIED, key.keyid)
+                    return Verification(SignatureOutcome.VERIFIED, key.keyid)
             accused = accused or next((key.keyid for key in named), None)
-        return Verification(Outcome.UNVERIFIED if accused is None else Outcome.FAILED, accused)
+        return Verification(SignatureOutcome.UNVERIFIED if accused is None else SignatureOutcome.FAILED, accused)
 
 
 def read_attestation(encoded: bytes, keys: Sequence[PublicKey] = ()) -> tuple[Statement, Verification]:
@@ -143,7 +134,7 @@ def read_attestation(encoded: bytes, keys: Sequence[PublicKey] = ()) -> tuple[St
     what = "a statement, or an envelope of one,"
     root = bounded_json.read(encoded, InvalidStatementError, most_bytes=MAX_STATEMENT_BYTES, what=what)
     if "payloadType" not in root.members():
-        return Statement.read(root), Verification(Outcome.UNSIGNED)
+        return Statement.read(root), Verification(SignatureOutcome.UNSIGNED)
     envelope = Envelope.read(root)
     return envelope.statement(), envelope.verify(keys)
 

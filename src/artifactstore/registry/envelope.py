@@ -43,6 +43,11 @@ class RecordedEvent:
         return decode(self.seq, self.type, self.version, self.subject, self.payload)
 
 
+def contradiction(recorded: RecordedEvent, why: str) -> LogCorruptError:
+    """What to raise for an event that cannot follow the ones before it."""
+    return LogCorruptError(f"event {recorded.seq}, {recorded.type} of {recorded.subject}, cannot be: {why}")
+
+
 def timestamp(moment: datetime) -> str:
     """UTC text with microseconds, always 27 characters, so that text order is time order."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

@@ -27,8 +27,9 @@ from sqlalchemy import Connection, bindparam, func, insert, literal_column, sele
 from artifactstore.domain.errors import ArtifactStoreError, OutcomeUnknownError, RegistryError, StorageFullError
 from artifactstore.registry.envelope import RecordedEvent, record, timestamp
 from artifactstore.registry.events import Event
-from artifactstore.registry.folding import Keys, WorkingSet, apply
+from artifactstore.registry.folding import apply
 from artifactstore.registry.reserve import Reserve
+from artifactstore.registry.rows import Keys, WorkingSet
 from artifactstore.registry.schema import VIEWS_SEQ_KEY, events, meta
 from artifactstore.registry.sqlite import Writer, driver, failure, prepared
 from artifactstore.registry.statistics import AppendStatistics
@@ -55,7 +56,7 @@ class Command[T](Protocol):
     """What a request asks of the log."""
 
     frees_space: ClassVar[bool]  # served from the reserve when the disk is full
-    tombstones: ClassVar[bool]  # it may release references
+    tombstones: ClassVar[bool]  # it may release references of versions
 
     @property
     def keys(self) -> Keys:

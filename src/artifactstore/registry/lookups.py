@@ -24,9 +24,10 @@ from artifactstore.cancellation import uninterrupted
 from artifactstore.domain.artifact import Artifact, ObjectRecord
 from artifactstore.domain.digest import Algorithm, Digest
 from artifactstore.domain.errors import RegistryError
-from artifactstore.registry.folding import ObjectRow
-from artifactstore.registry.queries import ARTIFACT, OBJECT, artifact_of
+from artifactstore.registry.queries import OBJECT
+from artifactstore.registry.rows import ObjectRow
 from artifactstore.registry.schema import views
+from artifactstore.registry.search import ARTIFACT, artifact_of
 from artifactstore.registry.sqlite import failure, open_reader, prepared
 
 #: Lookups a transaction, so that it stays short.

@@ -18,7 +18,7 @@ from artifactstore.registry.schema import VIEWS_SEQ_KEY, VIEWS_VERSION, VIEWS_VE
 DATABASE_FILE = "log.sqlite3"
 MIGRATIONS = Path(__file__).with_name("migrations")
 #: Every revision this code knows, oldest first.
-REVISIONS = ("0001_event_log", "0002_views", "0003_deleting")
+REVISIONS = ("0001_event_log", "0002_views", "0003_deleting", "0004_registry")
 HEAD = REVISIONS[-1]
 
 _VERSIONS = table("alembic_version", column("version_num"))

@@ -62,6 +62,13 @@ class Fields:
             raise TypeError(f"{key} is an object")
         return {_text(key, name): _text(key, item) for name, item in value.items()}
 
+    def text_list(self, key: str) -> tuple[str, ...]:
+        """An array of texts."""
+        value = self._values[key]
+        if not isinstance(value, list):
+            raise TypeError(f"{key} is an array")
+        return tuple(_text(key, item) for item in value)
+
     def each(self, key: str) -> tuple[Self, ...]:
         """An array of objects."""
         value = self._values[key]

@@ -1,39 +1,36 @@
-"""What the views and the log answer, a page at a time, on the connection that is given.
-
-One row by its key is a lookup (`registry.lookups`).
-"""
+"""What the views and the log answer. Each function reads one page, or one row, on the connection it is given."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal, or_, select
+from sqlalchemy import Connection, Row, and_, func, literal, or_, select
 
-from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectRecord, ObjectState, Retrievals
+from artifactstore.domain.artifact import (
+    Attestation,
+    ObjectRecord,
+    ObjectState,
+    Package,
+    Retrievals,
+    SealedMember,
+)
 from artifactstore.domain.digest import Digest, ObjectIdentity
 from artifactstore.domain.errors import InvalidQueryError
-from artifactstore.registry.cursors import Scalar, decode_cursor, encode_cursor
+from artifactstore.domain.token import Token
+from artifactstore.domain.usage import Usage
 from artifactstore.registry.envelope import RecordedEvent
-from artifactstore.registry.folding import ObjectRow
+from artifactstore.registry.rows import AttestationRow, ObjectRow, TokenRow
 from artifactstore.registry.schema import events as log
 from artifactstore.registry.schema import views
+from artifactstore.registry.search import PAGE_BYTES
 
-MAX_PAGE = 1000
-#: Text and payloads of a page, about: it ends there even if fewer rows than its limit are found.
-PAGE_BYTES = 4 * 2**20
-#: Namespaces that a page of a search by name looks into.
-NAMESPACES = 64
-#: Rows of artifacts a statement: the driver fetches all of them, and each may have 64 KiB of provenance.
-_FETCH = 64
-
-_objects, _names = views.objects.c, views.names.c
+_objects, _claims, _names = views.objects.c, views.object_namespaces.c, views.names.c
 _artifacts, _retrievals = views.artifacts.c, views.retrievals.c
-_MAX_CODE_POINT = 0x10FFFF
-_SURROGATES = range(0xD800, 0xE000)  # code points that no text has
+_attestations, _packages, _members = views.attestations.c, views.packages.c, views.package_members.c
+_tokens, _usage = views.tokens.c, views.namespace_usage.c
+_of_its_name = and_(_names.namespace == _artifacts.namespace, _names.name == _artifacts.name)
 
 #: The columns of an ObjectRow.
 OBJECT = select(
@@ -47,159 +44,119 @@ OBJECT = select(
     _objects.created_at,
     _objects.created_seq,
 )
-#: The columns that `artifact_of` reads.
-ARTIFACT = select(views.artifacts, _objects.sha256, _objects.size_bytes, _names.tombstoned_through).select_from(
-    views.artifacts.join(views.objects, _objects.blake3 == _artifacts.blake3).join(
-        views.names, and_(_names.namespace == _artifacts.namespace, _names.name == _artifacts.name)
+_PACKAGE = select(
+    views.packages, _objects.sha256.label("manifest_sha256"), _objects.size_bytes.label("manifest_size_bytes")
+).join(views.objects, _objects.blake3 == _packages.manifest)
+
+
+def usage(connection: Connection, namespace: str) -> Usage:
+    """What a namespace holds."""
+    row = connection.execute(select(_usage.objects, _usage.size_bytes).where(_usage.namespace == namespace)).first()
+    return Usage(namespace) if row is None else Usage(namespace, row.objects, row.size_bytes)
+
+
+def readable(connection: Connection, blake3: Digest, namespaces: frozenset[str]) -> bool:
+    """Whether one of these namespaces has an object: uploaded bare, or as a version that is not tombstoned."""
+    within = sorted(namespaces)
+    claims = select(literal(1)).where(_claims.blake3 == blake3.value, _claims.namespace.in_(within))
+    versions = (
+        select(literal(1))
+        .select_from(views.artifacts.join(views.names, _of_its_name))
+        .where(
+            _artifacts.blake3 == blake3.value,
+            _artifacts.namespace.in_(within),
+            _artifacts.version > _names.tombstoned_through,
+        )
     )
-)
+    return any(connection.scalar(statement.limit(1)) is not None for statement in (claims, versions))
 
 
-@dataclass(frozen=True, slots=True)
-class ArtifactQuery:
-    """A search. Without `include_deleted`, versions of tombstoned names are left out."""
-
-    namespace: str | None = None
-    name: str | None = None
-    name_prefix: str | None = None
-    limit: int = 100
-    cursor: str | None = None
-    include_deleted: bool = False
-
-    def terms(self) -> tuple[Scalar, ...]:
-        """What a cursor of this search is bound to: everything but where and how far it reads."""
-        return (self.namespace, self.name, self.name_prefix, self.include_deleted)
+def attestations(connection: Connection, blake3: Digest, after: int, limit: int) -> list[tuple[int, Attestation]]:
+    """A page of what is attached to an object, each with its place in the log, in that order."""
+    statement = (
+        select(views.attestations)
+        .where(_attestations.blake3 == blake3.value, _attestations.seq > after)
+        .order_by(_attestations.seq)
+        .limit(limit)
+    )
+    rows = (AttestationRow(**row._mapping) for row in connection.execute(statement))
+    return [(row.seq, row.attestation()) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Artifacts in the order of namespace, name, version; `next` is the cursor of what follows, None at the end.
+def package(connection: Connection, package_id: UUID) -> Package | None:
+    """One package."""
+    row = connection.execute(_PACKAGE.where(_packages.id == package_id.bytes)).first()
+    return None if row is None else _package(row)
 
-    One with `next` may have fewer items than were asked for, or none.
-    """
 
-    items: tuple[Artifact, ...]
-    next: str | None
+def packages(
+    connection: Connection, namespaces: frozenset[str] | None, name: str | None, after: int, limit: int
+) -> list[tuple[int, Package]]:
+    """A page of packages, each with its place in the log, in that order."""
+    statement = _PACKAGE.where(_packages.created_seq > after).order_by(_packages.created_seq).limit(limit)
+    if namespaces is not None:
+        one = next(iter(namespaces)) if len(namespaces) == 1 else None
+        among = _packages.namespace.in_(sorted(namespaces)) if one is None else _packages.namespace == one
+        statement = statement.where(among)
+    if name is not None:
+        statement = statement.where(_packages.name == name)
+    return [(row.created_seq, _package(row)) for row in connection.execute(statement)]
+
+
+def members(connection: Connection, package_id: UUID, after: int, limit: int) -> list[SealedMember]:
+    """A page of a package's members, in their order, from the one after position `after` (-1: the first)."""
+    statement = (
+        select(views.package_members, _objects.sha256, _objects.size_bytes)
+        .join(views.objects, _objects.blake3 == _members.blake3)
+        .where(_members.package_id == package_id.bytes, _members.position > after)
+        .order_by(_members.position)
+        .limit(limit)
+    )
+    return [
+        SealedMember(
+            row.name,
+            ObjectIdentity(Digest.blake3(row.blake3), Digest.sha256(row.sha256), row.size_bytes),
+            row.media_type,
+            None if row.artifact_id is None else UUID(bytes=row.artifact_id),
+        )
+        for row in connection.execute(statement)
+    ]
+
+
+def token(connection: Connection, token_id: UUID) -> Token | None:
+    """One token, revoked or not."""
+    row = connection.execute(select(views.tokens).where(_tokens.id == token_id.bytes)).first()
+    return None if row is None else TokenRow(**row._mapping).token()
+
+
+def tokens(connection: Connection, after: int, limit: int) -> list[tuple[int, Token]]:
+    """A page of tokens, each with its place in the log, in that order."""
+    statement = select(views.tokens).where(_tokens.created_seq > after).order_by(_tokens.created_seq).limit(limit)
+    rows = (TokenRow(**row._mapping) for row in connection.execute(statement))
+    return [(row.created_seq, row.token()) for row in rows]
+
+
+def _package(row: Row[*tuple[Any, ...]]) -> Package:
+    return Package(
+        UUID(bytes=row.id),
+        row.namespace,
+        row.name,
+        ObjectIdentity(Digest.blake3(row.manifest), Digest.sha256(row.manifest_sha256), row.manifest_size_bytes),
+        row.members,
+        row.size_bytes,
+        row.created_at,
+        row.created_by,
+        None if row.supersedes is None else UUID(bytes=row.supersedes),
+        None if row.superseded_by is None else UUID(bytes=row.superseded_by),
+    )
 
 
 def deleting(connection: Connection, after: bytes, limit: int) -> list[ObjectRecord]:
     """A page of the objects whose bytes may remain, in the order of their BLAKE3 digests."""
-    state = literal(
-        ObjectState.DELETING.value, literal_execute=True
-    )  # the index is of this state: no variable finds it
+    # the index is of this state: no variable finds it
+    state = literal(ObjectState.DELETING.value, literal_execute=True)
     statement = OBJECT.where(_objects.state == state, _objects.blake3 > after).order_by(_objects.blake3).limit(limit)
     return [ObjectRow(*row).record() for row in connection.execute(statement)]
-
-
-def artifacts(connection: Connection, query: ArtifactQuery) -> Page:
-    """A page of a search."""
-    if not 1 <= query.limit <= MAX_PAGE:
-        raise InvalidQueryError(f"limit is a whole number from 1 to {MAX_PAGE}", field="limit")
-    start = None if query.cursor is None else decode_cursor(query.terms(), query.cursor)
-    rows: list[Row[*tuple[Any, ...]]] = []
-    size = 0
-    for looked_at, namespace in enumerate(_namespaces(connection, query, start)):
-        if namespace is not None and looked_at == NAMESPACES:
-            return _page(query, rows, (namespace, "", 0))
-        for row in _found(connection, query, namespace, start, query.limit + 1 - len(rows)):
-            if len(rows) == query.limit or size >= PAGE_BYTES:  # something follows
-                return _page(query, rows, _key(rows[-1]))
-            rows.append(row)
-            size += len(row.provenance or "") + len(row.labels)
-    return _page(query, rows, None)
-
-
-def _page(query: ArtifactQuery, rows: Sequence[Row[*tuple[Any, ...]]], end: tuple[str, str, int] | None) -> Page:
-    following = None if end is None else encode_cursor(query.terms(), end)
-    return Page(tuple(artifact_of(row) for row in rows), following)
-
-
-def _key(row: Row[*tuple[Any, ...]]) -> tuple[str, str, int]:
-    return row.namespace, row.name, row.version
-
-
-def _namespaces(
-    connection: Connection, query: ArtifactQuery, start: tuple[str, str, int] | None
-) -> Iterator[str | None]:
-    """The ranges to search: one namespace, all at once (None), or one after the other.
-
-    The last is for a name or a prefix: one range of the index per namespace, not one scan over all names.
-    """
-    if query.namespace is not None or (query.name is None and query.name_prefix is None):
-        yield query.namespace
-        return
-    namespace = start[0] if start is not None else _next_namespace(connection, None)
-    while namespace is not None:
-        yield namespace
-        namespace = _next_namespace(connection, namespace)
-
-
-def _found(
-    connection: Connection,
-    query: ArtifactQuery,
-    namespace: str | None,
-    start: tuple[str, str, int] | None,
-    wanted: int,
-) -> Iterator[Row[*tuple[Any, ...]]]:
-    """So many rows of one range, a few at a time."""
-    while wanted > 0:
-        limit = min(wanted, _FETCH)
-        rows = connection.execute(_search(query, namespace, start).limit(limit)).all()
-        yield from rows
-        if len(rows) < limit:
-            return
-        wanted -= limit
-        start = _key(rows[-1])
-
-
-def _next_namespace(connection: Connection, after: str | None) -> str | None:
-    statement = select(func.min(_names.namespace))
-    found = connection.scalar(statement if after is None else statement.where(_names.namespace > after))
-    return None if found is None else str(found)
-
-
-def _search(
-    query: ArtifactQuery, namespace: str | None, start: tuple[str, str, int] | None
-) -> Select[*tuple[Any, ...]]:
-    conditions: list[ColumnElement[bool]] = []
-    if namespace is not None:
-        conditions.append(_artifacts.namespace == namespace)
-    if query.name is not None:
-        conditions.append(_artifacts.name == query.name)
-    if query.name_prefix:
-        conditions.append(_artifacts.name >= query.name_prefix)
-        if (bound := prefix_bound(query.name_prefix)) is not None:
-            conditions.append(_artifacts.name < bound)
-    if start is not None and (namespace is None or namespace == start[0]):
-        conditions.append(_after(start, within=namespace is not None))
-    if not query.include_deleted:
-        conditions.append(_artifacts.version > _names.tombstoned_through)
-    order = (_artifacts.namespace, _artifacts.name, _artifacts.version)
-    return ARTIFACT.where(*conditions).order_by(*order)
-
-
-def _after(start: tuple[str, str, int], *, within: bool) -> ColumnElement[bool]:
-    """Keys after `start`; the first condition of each pair is the one an index can begin at."""
-    namespace, name, version = start
-    later = and_(
-        _artifacts.name >= name,
-        or_(_artifacts.name > name, _artifacts.version > version),
-    )
-    if within:
-        return later
-    return and_(_artifacts.namespace >= namespace, or_(_artifacts.namespace > namespace, later))
-
-
-def prefix_bound(prefix: str) -> str | None:
-    """The first text, by code point, after all that begin with `prefix`; None if there is no such text."""
-    while prefix:
-        successor = ord(prefix[-1]) + 1
-        prefix = prefix[:-1]
-        if successor in _SURROGATES:
-            successor = _SURROGATES.stop
-        if successor <= _MAX_CODE_POINT:
-            return prefix + chr(successor)
-    return None
 
 
 def events(connection: Connection, after: int, limit: int) -> list[RecordedEvent]:
@@ -262,37 +219,3 @@ def retrievals(
         statement = statement.where(minute >= after[0], or_(minute > after[0], actor > after[1]))
     rows: Sequence[Row[*tuple[Any, ...]]] = connection.execute(statement).all()
     return [Retrievals(Digest.blake3(row[0]), artifact_id, row[2], row[1], int(row[3]), int(row[4])) for row in rows]
-
-
-def artifact_of(row: Sequence[Any]) -> Artifact:
-    """What a row of ARTIFACT says."""
-    (
-        artifact_id,
-        namespace,
-        name,
-        version,
-        blake3,
-        kind,
-        media_type,
-        labels,
-        provenance,
-        retention,
-        created_at,
-        created_by,
-        revision,
-        sha256,
-        size_bytes,
-        tombstoned_through,
-    ) = row
-    return Artifact(
-        UUID(bytes=artifact_id),
-        namespace,
-        name,
-        version,
-        ObjectIdentity(Digest.blake3(blake3), Digest.sha256(sha256), size_bytes),
-        ArtifactMetadata(kind, media_type, json.loads(labels), provenance, retention),
-        created_at,
-        created_by,
-        revision,
-        deleted=version <= tombstoned_through,
-    )

@@ -48,7 +48,8 @@ class Shadow:
         self.drop(connection)
         for table in self.tables.all():
             connection.execute(CreateTable(table))
-        connection.execute(CreateIndex(self.tables.sha256_index))  # the fold itself looks for these
+        for index in self.tables.fold_indexes:
+            connection.execute(CreateIndex(index))
 
     def drop(self, connection: Connection) -> None:
         """Remove the tables, if they are there."""
@@ -116,7 +117,8 @@ def _replace(connection: Connection, shadow: Shadow) -> int:
         while recorded := shadow.read(connection):
             shadow.fold(connection, recorded)
             shadow.seq += len(recorded)
-        connection.execute(DropIndex(shadow.tables.sha256_index))
+        for index in shadow.tables.fold_indexes:
+            connection.execute(DropIndex(index))
         quote = connection.dialect.identifier_preparer.quote
         for old, new in zip(live.all(), shadow.tables.all(), strict=True):
             connection.execute(DropTable(old))

@@ -19,16 +19,18 @@ from artifactstore.cancellation import obtained, uninterrupted
 from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectRecord, Retrievals
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
 from artifactstore.domain.errors import ArtifactStoreError, LogCorruptError, ObjectNotFoundError, RegistryError
-from artifactstore.registry import commands, lookups, migration, queries, rebuilding
+from artifactstore.domain.usage import Quota
+from artifactstore.registry import commands, lookups, migration, queries, rebuilding, search
+from artifactstore.registry.catalog import Catalog
 from artifactstore.registry.commands import Condition
 from artifactstore.registry.envelope import RecordedEvent
 from artifactstore.registry.events import ObjectDamaged
 from artifactstore.registry.log import Clock, Command, EventLog, utc_now
 from artifactstore.registry.lookups import Lookups
-from artifactstore.registry.queries import ArtifactQuery, Page
 from artifactstore.registry.rebuilding import Progress
 from artifactstore.registry.reserve import DEFAULT_RESERVE_BYTES, Reserve
 from artifactstore.registry.schema import LOG_ID, VIEWS_VERSION, VIEWS_VERSION_KEY, views
+from artifactstore.registry.search import ArtifactQuery, Page
 from artifactstore.registry.sqlite import (
     DATABASE_ERRORS,
     Readers,
@@ -58,7 +60,7 @@ class RegistryHealth:
     detail: str | None = None
 
 
-class Registry:
+class Registry(Catalog):
     """The event log and its views in one directory. Make one by `open`."""
 
     def __init__(
@@ -154,14 +156,16 @@ class Registry:
         primary_algorithm: Algorithm,
         namespace: str,
         mended: bool = False,
+        quota: Quota | None = None,
         actor: str,
     ) -> tuple[ObjectRecord, bool]:
         """Record a bare upload whose bytes are durable; the object, and whether it is new.
 
         `mended`: they replaced a copy that an event vouched for. Nothing is recorded that is known already.
+        QuotaExceededError: the namespace has no room for it.
         """
         upload = commands.Upload(identity, backend_id, primary_algorithm, mended)
-        return self.uploads.counted(await self._append(commands.RecordObject(upload, namespace), actor))
+        return self.uploads.counted(await self._append(commands.RecordObject(upload, namespace, quota), actor))
 
     async def record_artifact(
         self,
@@ -175,14 +179,16 @@ class Registry:
         create_only: bool = False,
         if_match: Condition = None,
         mended: bool = False,
+        quota: Quota | None = None,
         actor: str,
     ) -> tuple[Artifact, bool]:
         """Record durable bytes as the next version of a name; the artifact, and whether its object is new.
 
         PreconditionFailedError: `create_only` and the name has a live version, or `if_match` lacks its BLAKE3 digest.
+        QuotaExceededError: the namespace has no room for it.
         """
         upload = commands.Upload(identity, backend_id, primary_algorithm, mended)
-        command = commands.RecordArtifact(upload, uuid7(), namespace, name, metadata, create_only, if_match)
+        command = commands.RecordArtifact(upload, uuid7(), namespace, name, metadata, create_only, if_match, quota)
         return self.uploads.counted(await self._append(command, actor))
 
     async def mark_damaged(
@@ -259,7 +265,7 @@ class Registry:
 
     async def artifacts(self, query: ArtifactQuery) -> Page:
         """A page of artifacts, in the order of namespace, name, version. InvalidQueryError."""
-        return await self._readers.run(partial(queries.artifacts, query=query))
+        return await self._readers.run(partial(search.artifacts, query=query))
 
     async def events(self, after: int = 0, limit: int = 100) -> list[RecordedEvent]:
         """The log in order, from the event after `after`."""

@@ -18,13 +18,15 @@ from artifactstore.domain.digest import Algorithm, Digest
 from artifactstore.domain.documents import parse_artifact, parse_identity, parse_retrievals
 from artifactstore.domain.ranges import ByteRange
 from artifactstore.remote import connection
+from artifactstore.remote.catalog import RemoteCatalog
 from artifactstore.remote.connection import Connection, problem_of, raise_problem
 from artifactstore.remote.content import RemoteContent, content_facts
+from artifactstore.remote.packages import RemotePackages
 from artifactstore.remote.uploads import Headers, Outgoing, announcement, conditions, metadata_headers
-from artifactstore.spi import ArtifactPage, Condition, Event, StoredObject, Verification
+from artifactstore.spi import Condition, Event, StoredObject, Verification
 
 
-class RemoteStore:
+class RemoteStore(RemoteCatalog, RemotePackages):
     """A store behind a server's address, such as `http://127.0.0.1:8000`. Use it as an asynchronous context manager."""
 
     def __init__(self, url: str) -> None:
@@ -170,37 +172,6 @@ class RemoteStore:
         async with self._server.sent("GET", path) as response:
             await raise_problem(response)
         raise errors.RemoteError(f"{self._server.base} answered what is not artifact-store's: no Content-Location")
-
-    async def artifact(self, artifact_id: UUID) -> Artifact:
-        """One artifact by its id, deleted ones included; ArtifactNotFoundError."""
-        return await self._server.ask("GET", f"/v1/artifacts/{artifact_id}", parse_artifact)
-
-    async def artifacts(
-        self,
-        *,
-        namespace: str | None = None,
-        name: str | None = None,
-        name_prefix: str | None = None,
-        limit: int = 100,
-        cursor: str | None = None,
-    ) -> ArtifactPage:
-        """A page of artifacts in the order of namespace, name, version."""
-        names.check_search(namespace, name, name_prefix)
-        if cursor is not None and not cursor.isascii():
-            raise errors.InvalidQueryError("the cursor is not one of this search", field="cursor")
-        terms = {
-            "namespace": namespace,
-            "name": name,
-            "name_prefix": name_prefix,
-            "limit": str(limit),
-            "cursor": cursor,
-        }
-        query = {key: value for key, value in terms.items() if value is not None}
-
-        def parse(document: dict[str, Any]) -> ArtifactPage:
-            return ArtifactPage(tuple(parse_artifact(item) for item in document["items"]), document["next"])
-
-        return await self._server.ask("GET", "/v1/artifacts", parse, query=query)
 
     async def events(self, *, after: int = 0, limit: int = 100) -> tuple[Event, ...]:
         """The log in order, from the event after `after`."""

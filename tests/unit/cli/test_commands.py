@@ -65,8 +65,8 @@ def test_every_command_in_json(cli: Cli, target: list[str], work: Path) -> None:
     assert list(listed) == RECORD
     assert listed == {key: put[key] for key in RECORD}
     assert run("ls", "ci/nothing") == []
-    assert run("show", "ci/log/ü &?.txt") == [listed]
-    assert run("show", put["id"]) == [listed]
+    assert run("show", "ci/log/ü &?.txt") == [{**listed, "attestations": []}]
+    assert run("show", put["id"]) == [{**listed, "attestations": []}]
     assert run("show", SHA256) == [{**{key: bare[key] for key in UPLOAD[:3]}, "state": "live"}]
     (verified,) = run("verify", put["id"])
     assert verified == {
@@ -215,8 +215,8 @@ def test_a_command_explains_itself_and_is_documented(cli: Cli, name: str) -> Non
 
 
 def test_the_commands_of_this_version() -> None:
-    expected = {"serve", "put", "get", "ls", "show", "verify", "rm", "events", "rebuild", "package", "bench"}
-    assert set(commands.commands) == expected
+    expected = {"serve", "put", "get", "ls", "show", "label", "attest", "verify", "rm", "events", "rebuild", "package"}
+    assert set(commands.commands) == expected | {"bench"}
 
 
 def test_it_tells_its_version(cli: Cli) -> None:

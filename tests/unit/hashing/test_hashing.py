@@ -145,3 +145,26 @@ def test_an_unknown_kernel_is_an_error_that_lists_the_known() -> None:
 def test_the_reference_agrees_with_others(data: bytes) -> None:
     assert reference.blake3(data) == blake3(data).digest()
     assert reference.sha256(data) == hashlib.sha256(data).digest()
+
+
+def test_a_result_is_the_tuple_that_it_equals() -> None:
+    hasher = DualHasher()
+    for found in (dual_digest(b"x"), hasher.digests()):
+        assert found == tuple(found)
+        assert hash(found) == hash(tuple(found))
+        assert found in {type(found)(*found)}
+
+
+def test_a_hasher_of_one_kind_is_not_asked_for_the_other() -> None:
+    class DualFirst(DualHasher, SingleHasher):
+        pass
+
+    class SingleFirst(SingleHasher, DualHasher):
+        pass
+
+    dual, single = DualFirst(), SingleFirst("sha256")  # type: ignore[call-arg]  # whose constructor it is
+    assert dual.digests() == dual_digest(b"")
+    assert single.digest() == hashlib.sha256(b"").digest()
+    for ask in (dual.digest, lambda: dual.algorithm, single.digests):
+        with pytest.raises(TypeError, match="this hasher is for"):
+            ask()

@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from artifactstore.domain.artifact import SignatureOutcome
 from artifactstore.domain.errors import ConfigurationError, InvalidStatementError
 from artifactstore.manifests.dsse import (
     MAX_SIGNATURES,
     Envelope,
-    Outcome,
     PublicKey,
     Verification,
     pre_authentication_encoding,
@@ -73,33 +73,36 @@ def test_the_encoding_that_is_signed_is_that_of_the_specification() -> None:
 @pytest.mark.parametrize(
     ("signatures", "outcome", "keyid"),
     [
-        ([], Outcome.UNSIGNED, None),
-        ([("one", sign(ED25519))], Outcome.VERIFIED, "one"),
-        ([("two", sign(P256))], Outcome.VERIFIED, "two"),
-        ([(None, sign(P256))], Outcome.VERIFIED, "two"),
-        ([("", sign(ED25519))], Outcome.VERIFIED, "one"),
-        ([("another name of it", sign(ED25519))], Outcome.VERIFIED, "one"),
-        ([("stranger", sign(OTHER)), ("two", sign(P256))], Outcome.VERIFIED, "two"),
-        ([("one", sign(OTHER)), ("two", sign(P256))], Outcome.VERIFIED, "two"),
-        ([("stranger", sign(OTHER))], Outcome.UNVERIFIED, None),
-        ([(None, sign(OTHER))], Outcome.UNVERIFIED, None),
-        ([("one", sign(OTHER))], Outcome.FAILED, "one"),
-        ([("one", sign(P256))], Outcome.FAILED, "one"),
-        ([("two", sign(ED25519))], Outcome.FAILED, "two"),
-        ([("one", sign(ED25519, b"{}"))], Outcome.FAILED, "one"),
-        ([("stranger", sign(OTHER)), ("two", b"x")], Outcome.FAILED, "two"),
+        ([], SignatureOutcome.UNSIGNED, None),
+        ([("one", sign(ED25519))], SignatureOutcome.VERIFIED, "one"),
+        ([("two", sign(P256))], SignatureOutcome.VERIFIED, "two"),
+        ([(None, sign(P256))], SignatureOutcome.VERIFIED, "two"),
+        ([("", sign(ED25519))], SignatureOutcome.VERIFIED, "one"),
+        ([("another name of it", sign(ED25519))], SignatureOutcome.VERIFIED, "one"),
+        ([("stranger", sign(OTHER)), ("two", sign(P256))], SignatureOutcome.VERIFIED, "two"),
+        ([("one", sign(OTHER)), ("two", sign(P256))], SignatureOutcome.VERIFIED, "two"),
+        ([("stranger", sign(OTHER))], SignatureOutcome.UNVERIFIED, None),
+        ([(None, sign(OTHER))], SignatureOutcome.UNVERIFIED, None),
+        ([("one", sign(OTHER))], SignatureOutcome.FAILED, "one"),
+        ([("one", sign(P256))], SignatureOutcome.FAILED, "one"),
+        ([("two", sign(ED25519))], SignatureOutcome.FAILED, "two"),
+        ([("one", sign(ED25519, b"{}"))], SignatureOutcome.FAILED, "one"),
+        ([("stranger", sign(OTHER)), ("two", b"x")], SignatureOutcome.FAILED, "two"),
     ],
 )
 def test_what_is_known_of_who_signed(
-    signatures: list[tuple[str | None, bytes]], outcome: Outcome, keyid: str | None
+    signatures: list[tuple[str | None, bytes]], outcome: SignatureOutcome, keyid: str | None
 ) -> None:
     assert Envelope.parse(envelope(*signatures)).verify(KEYS) == Verification(outcome, keyid)
 
 
 def test_without_keys_nothing_is_verified() -> None:
-    assert Envelope.parse(envelope(("one", sign(ED25519)))).verify(()) == Verification(Outcome.UNVERIFIED)
+    assert Envelope.parse(envelope(("one", sign(ED25519)))).verify(()) == Verification(SignatureOutcome.UNVERIFIED)
     statement, verification = read_attestation(envelope(("one", sign(ED25519))))
-    assert (verification.outcome, statement.predicate_type) == (Outcome.UNVERIFIED, PROVENANCE["predicateType"])
+    assert (verification.outcome, statement.predicate_type) == (
+        SignatureOutcome.UNVERIFIED,
+        PROVENANCE["predicateType"],
+    )
 
 
 @given(st.integers(0, len(PAYLOAD) - 1), st.integers(0, 7), st.sampled_from(["payload", "one", "two"]))
@@ -110,7 +113,7 @@ def test_no_bit_can_change(index: int, bit: int, where: str) -> None:
     changed[index % len(changed)] ^= 1 << bit
     for name, signature in signatures.items():
         found = Envelope.parse(envelope((name, bytes(signature)), raw=bytes(payload))).verify(KEYS).outcome
-        assert found is (Outcome.FAILED if where in ("payload", name) else Outcome.VERIFIED)
+        assert found is (SignatureOutcome.FAILED if where in ("payload", name) else SignatureOutcome.VERIFIED)
 
 
 @given(st.binary(max_size=100))
@@ -156,7 +159,7 @@ def test_a_fault_in_the_payload_is_placed_there() -> None:
 def test_a_plain_statement_is_unsigned() -> None:
     statement, verification = read_attestation(PAYLOAD, KEYS)
     assert statement.provenance is not None
-    assert verification == Verification(Outcome.UNSIGNED)
+    assert verification == Verification(SignatureOutcome.UNSIGNED)
 
 
 def test_a_key_without_a_name_has_its_digest() -> None:

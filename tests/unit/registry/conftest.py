@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -15,15 +16,21 @@ from typing import Any
 
 import pytest
 
-from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectRecord, Retrievals
+from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectRecord, Retrievals, SignatureOutcome
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
+from artifactstore.domain.token import Scope
 from artifactstore.registry import migration
+from artifactstore.registry.events import Member
 from artifactstore.registry.migration import DATABASE_FILE
 from artifactstore.registry.registry import Registry
 from artifactstore.registry.schema import views
 from artifactstore.registry.sqlite import open_writer
 
 ACTOR = "test"
+NAMESPACES = ["a", "a-", "a0", "b"]
+#: On both sides of where UTF-8, UTF-16 and code points could order differently, and at the ends.
+NAMES = ["a", "a/b", "a~", "a\u07ff", "a\u0800", "a\ud7ff", "a\ue000", "a\uffff", "a\U00010000", "a\U0010ffff"]
+NAMES += ["a\U0010ffffz", "b", "B", "%", "_", "\u00e9", "e\u0301", "\U0010ffff", "\U0010ffff\U0010ffff"]
 VIEW_TABLES = tuple(table.name for table in views.all())
 
 type Dump = dict[str, list[tuple[Any, ...]]]
@@ -47,15 +54,14 @@ def identity(number: int) -> ObjectIdentity:
 
 
 async def put_object(
-    registry: Registry, number: int, namespace: str = "default", *, mended: bool = False
+    registry: Registry, number: int, namespace: str = "default", **options: Any
 ) -> tuple[ObjectRecord, bool]:
     return await registry.record_object(
         identity(number),
         backend_id="memory",
         primary_algorithm=Algorithm.BLAKE3,
         namespace=namespace,
-        mended=mended,
-        actor=ACTOR,
+        **{"actor": ACTOR, **options},
     )
 
 
@@ -99,6 +105,25 @@ async def fill(registry: Registry) -> None:
         Retrievals(identity(1).blake3, None, "reader", "2026-01-31T23:59Z", 1, 1),
     ]
     await registry.record_retrievals(entries, actor=ACTOR)
+    labelled = await registry.relabel(artifact, {"a": "3", "b": None}, if_match=None, actor=ACTOR)
+    await put_file(
+        registry, "made", 5, metadata=ArtifactMetadata(provenance=json.dumps({"inputs": [str(labelled.id)]}))
+    )
+    await put_object(registry, 6)
+    await registry.attest(
+        identity(4).blake3,
+        identity(6).blake3,
+        predicate_type="https://slsa.dev/provenance/v1",
+        signature=SignatureOutcome.UNSIGNED,
+        key_id=None,
+        actor=ACTOR,
+    )
+    members = (Member("a", identity(4).blake3, "text/plain", artifact.id),)
+    await registry.seal_package("default", "p", identity(5).blake3, members, supersedes=None, actor=ACTOR)
+    token = await registry.issue_token(
+        "ci", bytes(32), scopes=frozenset({Scope.READ}), namespaces=frozenset({"*"}), expires_at=None, actor=ACTOR
+    )
+    await registry.revoke_token(token.id, actor=ACTOR)
 
 
 def dump(file: Path, tables: tuple[str, ...] = VIEW_TABLES, prefix: str = "") -> Dump:
@@ -175,3 +200,23 @@ async def filled(directory: Path, database: Path, filled_database: bytes) -> Asy
     opened = await open_registry(directory)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def library(directory: Path) -> AsyncIterator[Registry]:
+    """Every name in every namespace, some with versions, some deleted and some deleted and made anew."""
+    registry = await open_registry(directory)
+
+    async def put_all(number: int, keep: Callable[[int], bool]) -> None:
+        names = [(space, name) for space in NAMESPACES for name in NAMES]
+        await asyncio.gather(
+            *(put_file(registry, name, number, space) for place, (space, name) in enumerate(names) if keep(place))
+        )
+
+    await put_all(1, lambda _: True)
+    await put_all(2, lambda place: place % 3 == 0)
+    tombstoned = [(space, name) for space in NAMESPACES for name in NAMES[1::4]]
+    await asyncio.gather(*(registry.tombstone(space, name, actor=ACTOR) for space, name in tombstoned))
+    await put_all(3, lambda place: place % 6 == 1)
+    yield registry
+    await registry.close()

@@ -10,21 +10,28 @@ import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from artifactstore.domain.artifact import ArtifactMetadata, Retrievals
+from artifactstore.domain.artifact import ArtifactMetadata, Retrievals, SignatureOutcome
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
 from artifactstore.domain.errors import LogCorruptError, UnknownEventError
+from artifactstore.domain.token import Scope
 from artifactstore.registry.events import (
     EVENT_TYPES,
     ArtifactCreated,
+    ArtifactLabelled,
     Event,
+    Member,
     NameTombstoned,
+    ObjectAttested,
     ObjectClaimed,
     ObjectDamaged,
     ObjectDeleted,
     ObjectMended,
     ObjectPurged,
     ObjectStored,
+    PackageSealed,
     RetrievalsRecorded,
+    TokenIssued,
+    TokenRevoked,
     decode,
     encode,
 )
@@ -44,6 +51,7 @@ METADATA = st.builds(
     retention=st.none() | TEXT,
 )
 ENTRIES = st.builds(Retrievals, BLAKE3, st.none() | IDS, TEXT, TEXT, NUMBERS, NUMBERS)
+MEMBERS = st.builds(Member, TEXT, BLAKE3, TEXT, st.none() | IDS)
 STRATEGIES: dict[type[Event], st.SearchStrategy[Event]] = {
     ObjectStored: st.builds(
         ObjectStored,
@@ -60,6 +68,23 @@ STRATEGIES: dict[type[Event], st.SearchStrategy[Event]] = {
     ArtifactCreated: st.builds(ArtifactCreated, IDS, TEXT, TEXT, NUMBERS, BLAKE3, METADATA),
     NameTombstoned: st.builds(NameTombstoned, TEXT, TEXT, NUMBERS),
     RetrievalsRecorded: st.builds(RetrievalsRecorded, st.lists(ENTRIES, max_size=3).map(tuple)),
+    ObjectAttested: st.builds(
+        ObjectAttested, BLAKE3, BLAKE3, TEXT, st.sampled_from(SignatureOutcome), st.none() | TEXT
+    ),
+    ArtifactLabelled: st.builds(ArtifactLabelled, IDS, st.dictionaries(TEXT, TEXT, max_size=3)),
+    PackageSealed: st.builds(
+        PackageSealed, IDS, TEXT, TEXT, BLAKE3, st.lists(MEMBERS, max_size=3).map(tuple), st.none() | IDS
+    ),
+    TokenIssued: st.builds(
+        TokenIssued,
+        IDS,
+        TEXT,
+        st.binary(min_size=32, max_size=32),
+        st.frozensets(st.sampled_from(Scope)),
+        st.frozensets(TEXT),
+        st.none() | TEXT,
+    ),
+    TokenRevoked: st.builds(TokenRevoked, IDS),
 }
 EVENTS = st.one_of(*STRATEGIES.values())
 JSON = st.recursive(

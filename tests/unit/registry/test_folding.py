@@ -3,45 +3,70 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
+from operator import itemgetter
 from uuid import UUID
 
 import pytest
 
-from artifactstore.domain.artifact import ArtifactMetadata, Retrievals
+from artifactstore.domain.artifact import ArtifactMetadata, Retrievals, SignatureOutcome
 from artifactstore.domain.digest import Algorithm, ObjectIdentity
 from artifactstore.domain.errors import LogCorruptError
+from artifactstore.domain.token import Scope
 from artifactstore.registry.envelope import record
 from artifactstore.registry.events import (
     ArtifactCreated,
+    ArtifactLabelled,
     Event,
+    Member,
     NameTombstoned,
+    ObjectAttested,
     ObjectClaimed,
     ObjectDamaged,
     ObjectDeleted,
     ObjectMended,
     ObjectPurged,
     ObjectStored,
+    PackageSealed,
     RetrievalsRecorded,
+    TokenIssued,
+    TokenRevoked,
 )
 from artifactstore.registry.rebuilding import Shadow
 from artifactstore.registry.sqlite import scratch_engine
 from tests.unit.registry.conftest import Dump, dump_of, identity
 
 LOG, TIME = "log", "2026-11-23T20:18:59.123456Z"
-ONE, TWO = identity(1), identity(2)
+ONE, TWO, THREE = identity(1), identity(2), identity(3)
 
 
 def stored(item: ObjectIdentity = ONE, namespace: str | None = "default") -> ObjectStored:
     return ObjectStored(item, "memory", Algorithm.BLAKE3, namespace)
 
 
-def created(number: int, item: ObjectIdentity = ONE, *, identifier: int | None = None) -> ArtifactCreated:
-    return ArtifactCreated(UUID(int=identifier or number), "default", "a", number, item.blake3, ArtifactMetadata())
+def created(
+    number: int, item: ObjectIdentity = ONE, *, identifier: int | None = None, provenance: str | None = None
+) -> ArtifactCreated:
+    metadata = ArtifactMetadata(labels={"a": "1"} if provenance else {}, provenance=provenance)
+    return ArtifactCreated(UUID(int=identifier or number), "default", "a", number, item.blake3, metadata)
 
 
 DAMAGED = ObjectDamaged(ONE.blake3, "missing", None, None, None)
 DELETED, PURGED = ObjectDeleted(ONE.blake3), ObjectPurged(ONE.blake3)
+
+ATTESTED = ObjectAttested(ONE.blake3, TWO.blake3, "https://slsa.dev/provenance/v1", SignatureOutcome.VERIFIED, "key")
+EXPIRY = "2027-01-01T00:00:00.000000Z"
+ISSUED = TokenIssued(UUID(int=8), "ci", bytes(32), frozenset({Scope.WRITE, Scope.READ}), frozenset({"b", "a"}), EXPIRY)
+REVOKED = TokenRevoked(UUID(int=8))
+
+
+def sealed(
+    number: int, manifest: ObjectIdentity = ONE, *, member: ObjectIdentity = ONE, supersedes: int | None = None
+) -> PackageSealed:
+    members = (Member("b", member.blake3, "text/plain", UUID(int=3)), Member("c", ONE.blake3, "text/plain", None))
+    earlier = None if supersedes is None else UUID(int=supersedes)
+    return PackageSealed(UUID(int=number), "default", "p", manifest.blake3, members, earlier)
 
 
 def fold(events: Sequence[Event], at_once: int) -> Dump:
@@ -87,6 +112,21 @@ IMPOSSIBLE: dict[str, list[Event]] = {
     "a version left out": [stored(), created(1), created(3)],
     "a version that begins anew": [stored(), created(1), NameTombstoned("default", "a", 1), created(1, identifier=9)],
     "an id twice": [stored(), created(1), created(2, identifier=1)],
+    "labels of no artifact": [ArtifactLabelled(UUID(int=1), {})],
+    "a statement about nothing": [stored(TWO), ATTESTED],
+    "a statement that is not there": [stored(), ATTESTED],
+    "a package of what is not there": [stored(), sealed(1, member=TWO)],
+    "a package whose manifest is not there": [stored(TWO), sealed(1, member=TWO)],
+    "a package twice": [stored(), sealed(1), sealed(2)],
+    "a package's id twice": [stored(), stored(TWO), sealed(1), sealed(1, TWO)],
+    "a package in place of none": [stored(), sealed(1, supersedes=9)],
+    "two packages in place of one": [
+        *(stored(), stored(TWO), stored(THREE)),
+        *(sealed(1), sealed(2, TWO, supersedes=1), sealed(3, THREE, supersedes=1)),
+    ],
+    "a token twice": [ISSUED, ISSUED],
+    "no token revoked": [REVOKED],
+    "a token revoked twice": [ISSUED, REVOKED, REVOKED],
     "a tombstone of nothing": [NameTombstoned("default", "a", 1)],
     "a tombstone twice": [stored(), created(1), NameTombstoned("default", "a", 1), NameTombstoned("default", "a", 1)],
     "a tombstone of a later version": [stored(), created(1), NameTombstoned("default", "a", 2)],
@@ -124,6 +164,19 @@ HISTORY: list[Event] = [
     ObjectPurged(TWO.blake3),
     RetrievalsRecorded((Retrievals(ONE.blake3, UUID(int=3), "reader", "2026-11-23T20:18Z", 2, 2),)),
     RetrievalsRecorded(()),
+    created(4, provenance=json.dumps({"inputs": [str(TWO.blake3), {"artifact": str(UUID(int=3))}, 7]})),
+    ArtifactLabelled(UUID(int=4), {"b": "2", "c": "3"}),
+    ArtifactLabelled(UUID(int=4), {"c": "4"}),
+    stored(TWO),
+    ATTESTED,
+    ObjectAttested(TWO.blake3, ONE.blake3, "other", SignatureOutcome.UNSIGNED, None),
+    sealed(5),
+    sealed(6, TWO, member=TWO, supersedes=5),
+    ISSUED,
+    REVOKED,
+    stored(THREE, "other"),
+    ObjectAttested(THREE.blake3, ONE.blake3, "other", SignatureOutcome.UNSIGNED, None),
+    ObjectDeleted(THREE.blake3),
 ]
 
 
@@ -135,8 +188,30 @@ def test_the_rows_do_not_depend_on_where_batches_end(at_once: int) -> None:
 def test_the_rows_of_a_history() -> None:
     rows = fold(HISTORY, 3)
     states = {row[0]: (row[5], row[6], row[8]) for row in rows["objects"]}
-    assert states == {ONE.blake3.value: ("live", None, 9), TWO.blake3.value: ("purged", None, 2)}
-    assert rows["object_namespaces"] == [(ONE.blake3.value, "other")]
-    assert rows["names"] == [("default", "a", 3, UUID(int=3).bytes, 2)]
-    assert sorted(row[3] for row in rows["artifacts"]) == [1, 2, 3]
+    assert states == {
+        ONE.blake3.value: ("live", None, 9),
+        TWO.blake3.value: ("live", None, 18),
+        THREE.blake3.value: ("deleting", None, 25),
+    }
+    assert sorted(rows["object_namespaces"]) == sorted([(ONE.blake3.value, "other"), (TWO.blake3.value, "default")])
+    assert rows["names"] == [("default", "a", 4, UUID(int=4).bytes, 2, 2, 2)]
+    assert sorted(row[3] for row in rows["artifacts"]) == [1, 2, 3, 4]
+    assert rows["artifact_labels"] == [("c", "default", "a", 4, "4", UUID(int=4).bytes)]
+    assert [row[-1] for row in rows["artifacts"]] == [1, 1, 1, 3], "revisions"
+    assert rows["artifact_inputs"] == [
+        (UUID(int=4).bytes, 0, "blake3", TWO.blake3.value),
+        (UUID(int=4).bytes, 1, "artifact", UUID(int=3).bytes),
+    ]
+    assert sorted(rows["attestations"], key=itemgetter(1)) == [
+        (ONE.blake3.value, 19, TWO.blake3.value, ATTESTED.predicate_type, "verified", "key", TIME, "test"),
+        (TWO.blake3.value, 20, ONE.blake3.value, "other", "unsigned", None, TIME, "test"),
+    ]
+    first, second = UUID(int=5).bytes, UUID(int=6).bytes
+    assert [(row[0], *row[3:8]) for row in rows["packages"]] == [
+        (first, ONE.blake3.value, 2, 2, None, second),
+        (second, TWO.blake3.value, 2, 3, first, None),
+    ]
+    assert len(rows["package_members"]) == 4
+    assert [row[3:7] for row in rows["tokens"]] == [("read write", "a b", EXPIRY, TIME)]
+    assert rows["namespace_usage"] == [("default", 3, 4), ("other", 1, 1)]
     assert rows["retrievals"] == [(13, 0, ONE.blake3.value, UUID(int=3).bytes, "reader", "2026-11-23T20:18Z", 2, 2)]

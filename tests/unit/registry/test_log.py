@@ -25,9 +25,9 @@ from artifactstore.registry.commands import (
 )
 from artifactstore.registry.envelope import RecordedEvent
 from artifactstore.registry.events import Event
-from artifactstore.registry.folding import Keys, WorkingSet
 from artifactstore.registry.log import MAX_BATCH, Appended, Command, EventLog
 from artifactstore.registry.registry import Registry
+from artifactstore.registry.rows import Keys, WorkingSet
 from tests.unit.registry.conftest import ACTOR, execute, identity, put_file, put_object
 
 

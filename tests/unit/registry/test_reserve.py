@@ -129,13 +129,17 @@ async def disk(directory: Path, file: Path) -> AsyncIterator[Disk]:
     await put_file(registry, "a", 2)
     full = Disk(registry, file)
     full.fill_up()
-    number = 1000
-    try:
-        while True:  # to the end of the last page
-            await put_object(registry, number)
-            number += 1
-    except StorageFullError:
-        pass
+    refused = 0
+    for number in range(1000, 2000):  # to the end of the last page of every table, whichever a key belongs to
+        for work in (put_object(registry, number), put_file(registry, f"{number}", 4000 + number)):
+            try:
+                await work
+                refused = 0
+            except StorageFullError:
+                refused += 1
+        if refused >= 60:
+            break
+    assert refused >= 60
     yield full
     await registry.close()
 

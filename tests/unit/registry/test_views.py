@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from artifactstore.registry.folding import Keys
 from artifactstore.registry.registry import Registry
+from artifactstore.registry.rows import Keys
 from artifactstore.registry.schema import views
 from artifactstore.registry.sqlite import driver
 from artifactstore.registry.views import Views

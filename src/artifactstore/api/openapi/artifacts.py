@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from artifactstore.api.artifacts import MERGE_PATCH
 from artifactstore.api.openapi import refusals
 from artifactstore.api.openapi.common import (
     B3_EXAMPLE,
     CURSOR,
     IDENTITY,
     IDENTITY_EXAMPLE,
+    LABEL,
+    LABEL_KEY,
+    MOMENT,
     PREFIX,
     TIME,
     TIME_EXAMPLE,
@@ -15,8 +19,12 @@ from artifactstore.api.openapi.common import (
 )
 from artifactstore.api.openapi.content import content_operation
 from artifactstore.api.openapi.parts import (
+    JSON,
     Json,
     answer,
+    closed,
+    document,
+    field,
     flag,
     headers,
     operation,
@@ -35,6 +43,15 @@ from artifactstore.domain import errors, names
 TAG = {"name": "artifacts", "description": "The records: what was stored, as what, when and by whom."}
 
 _ID = parameter("path", "id", "The artifact's id.", schema("UUID"), example=UUID_EXAMPLE)
+_DEPTH = query("depth", "How far to go.", {"type": "integer", "minimum": 1, "maximum": 32, "default": 1}, example=2)
+_SIZE: Json = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
+_MOMENT: Json = {"type": "string", "pattern": MOMENT}
+_LABELS: Json = query(
+    "label",
+    "A label, `key=value`, or `key` for any value; all that are asked for must be there.",
+    {"type": "array", "items": {"type": "string", "pattern": LABEL}, "maxItems": names.MAX_LABELS},
+    example=["team=qa"],
+)
 _BY_ID = (errors.InvalidInputError, errors.ArtifactNotFoundError)
 
 PATHS: Json = {
@@ -54,11 +71,51 @@ PATHS: Json = {
                     {"type": "string", "pattern": PREFIX, "maxLength": names.MAX_NAME_BYTES},
                     example="reports/",
                 ),
+                query("kind", "Artifacts of this kind.", schema("Word"), example="report"),
+                _LABELS,
+                query("media_type", "Artifacts of this media type, as it was given.", {"type": "string"}),
+                query("digest", "Artifacts of this object.", schema("Digest")),
+                query("size_min", "Objects of at least so many bytes.", _SIZE),
+                query("size_max", "Objects of at most so many bytes.", _SIZE),
+                query("created_after", "Recorded then or later, a time of RFC 3339; a `+` is written `%2B`.", _MOMENT),
+                query("created_before", "Recorded before that.", _MOMENT),
                 *parameters("limit", "cursor"),
             ],
             answers={200: answer("A page", schema("ArtifactPage"), headers=headers("Link"))},
-            refused=[errors.InvalidQueryError, errors.InvalidNameError, *refusals.READING],
-        )
+            refused=[
+                errors.InvalidQueryError,
+                errors.InvalidNameError,
+                errors.InvalidMetadataError,
+                errors.InvalidDigestError,
+                *refusals.READING,
+            ],
+        ),
+        "post": operation(
+            "recordArtifact",
+            "Record an artifact for bytes that are stored already",
+            description="The next version of the name. An optional member that is null says nothing.",
+            parameters=[
+                field("If-Match", "Entity tags of content, or `*`: 412 unless the latest version has one of them."),
+                field("If-None-Match", "`*`: create only. Entity tags: 412 if the latest version has one of them."),
+            ],
+            body=document("Which bytes, and what they are to be.", schema("ArtifactRequest")),
+            answers={
+                201: answer(
+                    "The version is recorded, and durable",
+                    schema("Artifact"),
+                    headers=headers("Location", ETag="RevisionETag"),
+                )
+            },
+            refused=[
+                errors.InvalidNameError,
+                errors.InvalidMetadataError,
+                errors.ObjectNotFoundError,
+                errors.ObjectDamagedError,
+                errors.PreconditionFailedError,
+                *refusals.DOCUMENT,
+                *refusals.WRITING,
+            ],
+        ),
     },
     "/v1/artifacts/{id}": {
         "parameters": [_ID],
@@ -71,6 +128,43 @@ PATHS: Json = {
                 304: answer("The client has it", headers=headers(ETag="RevisionETag")),
             },
             refused=[*_BY_ID, *refusals.READING],
+        ),
+        "patch": operation(
+            "labelArtifact",
+            "Change its labels",
+            description="A JSON merge patch (RFC 7396) of the record, of which labels alone can change: a label that "
+            "is null is taken away, others stay. What changes nothing makes no revision.",
+            parameters=[field("If-Match", "Revisions as entity tags, or `*`: 412 unless the record has one of them.")],
+            body=document("The labels that change.", schema("LabelPatch"), MERGE_PATCH, JSON),
+            answers={200: answer("The record as it is now", schema("Artifact"), headers=headers(ETag="RevisionETag"))},
+            refused=[
+                *_BY_ID,
+                errors.InvalidMetadataError,
+                errors.PreconditionFailedError,
+                *refusals.DOCUMENT,
+                *refusals.WRITING,
+            ],
+        ),
+    },
+    "/v1/artifacts/{id}/provenance": {
+        "parameters": [_ID, _DEPTH],
+        "get": operation(
+            "getProvenance",
+            "What it was made from, as its provenance says",
+            description="From the artifact to each of its `inputs`, to the artifacts that those are or that point at "
+            "those objects, and so on.",
+            answers={200: answer("The walk", schema("Lineage"))},
+            refused=[*_BY_ID, errors.InvalidQueryError, *refusals.READING],
+        ),
+    },
+    "/v1/artifacts/{id}/derived": {
+        "parameters": [_ID, _DEPTH],
+        "get": operation(
+            "getDerived",
+            "What was made from it, or from its bytes",
+            description="Artifacts of tombstoned names are left out.",
+            answers={200: answer("The walk", schema("Lineage"))},
+            refused=[*_BY_ID, errors.InvalidQueryError, *refusals.READING],
         ),
     },
     "/v1/artifacts/{id}/content": {
@@ -136,7 +230,65 @@ ARTIFACT_EXAMPLE: Json = {
     "deleted": False,
 }
 
+_LABEL_VALUE: Json = {"type": "string", "maxLength": names.MAX_LABEL_VALUE_BYTES}
+
 SCHEMAS: Json = {
+    "ArtifactRequest": closed(
+        record(
+            "What is to be recorded.",
+            {
+                "namespace": schema("Namespace"),
+                "name": schema("Name"),
+                "digest": schema("Digest"),
+                "kind": or_null(schema("Word")),
+                "media_type": {"type": ["string", "null"], "maxLength": names.MAX_MEDIA_TYPE_CHARACTERS},
+                "labels": {
+                    "type": ["object", "null"],
+                    "propertyNames": {"pattern": LABEL_KEY},
+                    "additionalProperties": _LABEL_VALUE,
+                    "maxProperties": names.MAX_LABELS,
+                },
+                "provenance": {
+                    "type": ["object", "string", "null"],
+                    "description": "An object, kept as JSON says it; or text, a digest or an object's, kept as it is.",
+                },
+                "retention": or_null(schema("Word")),
+            },
+            optional=("kind", "media_type", "labels", "provenance", "retention"),
+            example={"namespace": "default", "name": "reports/today.txt", "digest": B3_EXAMPLE, "kind": "report"},
+        )
+    ),
+    "LabelPatch": closed(
+        record(
+            "A merge patch of a record.",
+            {
+                "labels": {
+                    "type": "object",
+                    "propertyNames": {"pattern": LABEL_KEY},
+                    "additionalProperties": or_null(_LABEL_VALUE),
+                }
+            },
+            optional=("labels",),
+            example={"labels": {"team": "qa", "old": None}},
+        )
+    ),
+    "Lineage": record(
+        "A walk: the artifacts that it reached, and which of them names which input.",
+        {
+            "artifacts": {"type": "array", "items": schema("Artifact")},
+            "edges": {"type": "array", "items": schema("Edge")},
+            "truncated": flag("There is more than an answer holds: about 1,000 artifacts and inputs."),
+        },
+    ),
+    "Edge": record(
+        "An artifact names an input.",
+        {
+            "artifact": schema("UUID"),
+            "input": text("A digest, or an artifact's id."),
+            "level": whole("How far from where the walk began.", 1),
+        },
+        example={"artifact": UUID_EXAMPLE, "input": B3_EXAMPLE, "level": 1},
+    ),
     "Artifact": record("An artifact's record.", ARTIFACT, example=ARTIFACT_EXAMPLE),
     "ArtifactPage": page("A page of records.", "Artifact", or_null(CURSOR)),
     "Retrievals": record(

@@ -8,11 +8,11 @@ from functools import cache
 
 import artifactstore
 from artifactstore.api.fields import EVERY_ANSWER, REQUEST_ID
-from artifactstore.api.openapi import artifacts, common, events, files, objects, refusals, service
+from artifactstore.api.openapi import artifacts, common, events, files, objects, packages, refusals, service, statements
 from artifactstore.api.openapi.parts import Json, headers
 from artifactstore.domain import errors
 
-RESOURCES = (service, objects, files, artifacts, events)
+RESOURCES = (service, objects, files, artifacts, statements, packages, events)
 
 _ABOUT = """A generic artifact registry and storage gateway: content-addressed, durable, provable.
 

@@ -49,6 +49,11 @@ def record(description: str, properties: Json, *, optional: Collection[str] = ()
     return found
 
 
+def closed(rules: Json) -> Json:
+    """The same record, which has no other members."""
+    return {**rules, "additionalProperties": False}
+
+
 def text(description: str, **rules: Any) -> Json:
     """The schema of a text."""
     return {"type": "string", "description": description, **rules}
@@ -111,6 +116,12 @@ def answer(description: str, body: Json | None = None, *, media_type: str = JSON
 def binary(description: str) -> Json:
     """A request's body: bytes of any kind and any length."""
     return {"description": description, "content": {ANY: {}}}
+
+
+def document(description: str, rules: Json, *media_types: str) -> Json:
+    """A request's body: a JSON document, which must be there."""
+    content = {media_type: {"schema": rules} for media_type in media_types or (JSON,)}
+    return {"description": description, "required": True, "content": content}
 
 
 def operation(

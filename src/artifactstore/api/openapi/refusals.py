@@ -25,8 +25,8 @@ ANY_REQUEST: tuple[Refusal, ...] = (
 READING: tuple[Refusal, ...] = (errors.RegistryError, errors.LogCorruptError)
 WRITING: tuple[Refusal, ...] = (*READING, errors.OutcomeUnknownError, errors.StorageFullError)
 BYTES: tuple[Refusal, ...] = (errors.StorageError, errors.UnreadableCopyError)
-#: What an upload of any kind may be refused with.
-UPLOADING: tuple[Refusal, ...] = (
+#: What any body may be refused with; an upload; a JSON document.
+BODY: tuple[Refusal, ...] = (
     errors.InvalidDigestError,
     errors.IncompleteBodyError,
     "request-timeout",
@@ -34,9 +34,9 @@ UPLOADING: tuple[Refusal, ...] = (
     errors.UnsupportedEncodingError,
     errors.DigestMismatchError,
     "too-many-uploads",
-    *BYTES,
-    *WRITING,
 )
+UPLOADING: tuple[Refusal, ...] = (*BODY, *BYTES, *WRITING)
+DOCUMENT: tuple[Refusal, ...] = (errors.InvalidInputError, "unsupported-media-type", *BODY)
 
 #: What a problem document tells besides, where the answer knows it.
 _FACTS: Mapping[str, Mapping[str, Any]] = {

@@ -17,6 +17,12 @@ identifier = sa.LargeBinary(16)
 
 
 def upgrade() -> None:
+    create_views()
+    meta = sa.table("meta", sa.column("key", sa.Text), sa.column("value", sa.Text))
+    op.bulk_insert(meta, [{"key": "views_version", "value": "0"}, {"key": "views_seq", "value": "0"}])
+
+
+def create_views() -> None:
     op.create_table(
         "objects",
         sa.Column("blake3", digest, primary_key=True),
@@ -78,8 +84,6 @@ def upgrade() -> None:
     op.create_index("artifacts_blake3", "artifacts", ["blake3"])
     op.create_index("retrievals_artifact", "retrievals", ["artifact_id", "minute", "actor"])
     op.create_index("retrievals_blake3", "retrievals", ["blake3", "minute", "actor"])
-    meta = sa.table("meta", sa.column("key", sa.Text), sa.column("value", sa.Text))
-    op.bulk_insert(meta, [{"key": "views_version", "value": "0"}, {"key": "views_seq", "value": "0"}])
 
 
 def downgrade() -> None:
