@@ -20,6 +20,7 @@ from artifactstore.domain.digest import Digest
 from artifactstore.domain.documents import artifact_document, lineage_document, retrievals_document
 from artifactstore.domain.errors import InvalidInputError
 from artifactstore.domain.times import parse_time
+from artifactstore.registry.lineage import MAX_DEPTH
 
 _LABEL = "label"
 _SEARCH = (
@@ -29,7 +30,6 @@ _SEARCH = (
 _REQUIRED = ("namespace", "name", "digest")
 _OPTIONAL = ("kind", "media_type", "labels", "provenance", "retention")
 _MAX_SIZE = 2**53 - 1
-_MAX_DEPTH = 32
 _MAX_TEXT = 4096  # of a member, before its own rules are looked at
 #: RFC 7396; a body that says that it is plain JSON is read as one, too.
 MERGE_PATCH = "application/merge-patch+json"
@@ -185,4 +185,4 @@ async def derived(request: web.Request) -> web.Response:
 
 
 def _depth(request: web.Request) -> int:
-    return queries.number(queries.parameters(request, ("depth",)), "depth", 1, least=1, most=_MAX_DEPTH)
+    return queries.number(queries.parameters(request, ("depth",)), "depth", 1, least=1, most=MAX_DEPTH)

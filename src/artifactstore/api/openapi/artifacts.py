@@ -39,11 +39,14 @@ from artifactstore.api.openapi.parts import (
     whole,
 )
 from artifactstore.domain import errors, names
+from artifactstore.registry.lineage import MAX_DEPTH
 
 TAG = {"name": "artifacts", "description": "The records: what was stored, as what, when and by whom."}
 
 _ID = parameter("path", "id", "The artifact's id.", schema("UUID"), example=UUID_EXAMPLE)
-_DEPTH = query("depth", "How far to go.", {"type": "integer", "minimum": 1, "maximum": 32, "default": 1}, example=2)
+_DEPTH = query(
+    "depth", "How far to go.", {"type": "integer", "minimum": 1, "maximum": MAX_DEPTH, "default": 1}, example=2
+)
 _SIZE: Json = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
 _MOMENT: Json = {"type": "string", "pattern": MOMENT}
 _LABELS: Json = query(
