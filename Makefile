@@ -79,8 +79,8 @@ kernel-fuzz: ## differential fuzzing of all kernels for SECONDS (default 600): l
 	fi
 
 
-.PHONY: bench bench-kernel bench-ingest bench-serve bench-registry bench-report
-bench: $(INSTALLED) ## every benchmark suite, one after the other
+.PHONY: bench bench-kernel bench-ingest bench-serve bench-registry bench-search bench-report
+bench: $(INSTALLED) ## every benchmark suite but bench-search, one after the other
 	@for suite in kernel ingest serve registry; do $(PY) -m benchmarks $$suite || exit 1; done
 
 bench-kernel: $(INSTALLED) ## the digest kernels beside hashlib and the blake3 wheel
@@ -94,6 +94,9 @@ bench-serve: $(INSTALLED) ## downloads, beside other servers
 
 bench-registry: $(INSTALLED) ## the event log, beside a bare sqlite3 loop
 	$(PY) -m benchmarks registry $(BENCH_ARGS)
+
+bench-search: $(INSTALLED) ## a million artifacts: the time to record them, and what each kind of search costs then
+	$(PY) -m benchmarks search $(BENCH_ARGS)
 
 bench-report: $(INSTALLED) ## write docs/BENCHMARKS.md from the newest results
 	$(PY) -m benchmarks report

@@ -91,6 +91,18 @@ def registry(results: Path, root: Path | None, events: tuple[int, ...]) -> None:
         _suite(suite.run, results, root=work, milestones=events or suite.MILESTONES)
 
 
+@suites.command()
+@click.option("--artifacts", type=click.IntRange(min=1), help="How many are recorded.")
+@_root
+@_results
+def search(results: Path, root: Path | None, artifacts: int | None) -> None:
+    """A registry of a million artifacts."""
+    from benchmarks.search import suite
+
+    with _work(root) as work:
+        _suite(suite.run, results, root=work, artifacts=artifacts)
+
+
 @suites.command("report")
 @_results
 def write_report(results: Path) -> None:

@@ -14,6 +14,7 @@ _FIGURES = {
     "p99_ms": "p99 ms",
     "peak_mib": "peak MiB",
     "answer_gb_per_s": "GB/s until the answer",
+    "database_mib": "database MiB",
 }
 
 

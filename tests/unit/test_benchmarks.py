@@ -19,6 +19,7 @@ from benchmarks.kernel import contenders as ways
 from benchmarks.kernel import suite as kernel
 from benchmarks.registry import suite as registry
 from benchmarks.results import Ratio, Result, Row, newest
+from benchmarks.search import suite as search
 from benchmarks.serve import suite as serve
 from benchmarks.tables import describe, table
 from benchmarks.turns import Sample, Summary, paired, rate, take_turns
@@ -127,6 +128,16 @@ def test_the_registry_suite_writes_the_same_rows_twice(tmp_path: Path) -> None:
     assert rows[0] == rows[1]
 
 
+def test_the_search_suite_asks_every_kind_of_question_and_goes_to_far_pages(tmp_path: Path) -> None:
+    result = search.run(root=tmp_path, artifacts=1200, far=3)
+    found = check(result, tmp_path)
+    assert {"first page", "page 3", "sources, to depth 5", "derived, to depth 2"} <= found
+    kinds = {row.work.removeprefix("search by ").partition(",")[0] for row in result.rows}
+    assert {"namespace", "name prefix", "kind", "label equals", "label exists", "media type", "digest"} <= kinds
+    assert result.rows[0].figures["database_mib"] > 0
+    assert result.ratios
+
+
 def test_contenders_take_turns() -> None:
     order: list[str] = []
 
@@ -166,7 +177,7 @@ def test_rows_are_in_their_unit() -> None:
 
 def test_the_report_names_what_was_not_measured(tmp_path: Path) -> None:
     page = report.write(tmp_path, tmp_path / "PAGE.md").read_text()
-    for suite in ("kernel", "ingest", "serve", "registry"):
+    for suite in ("kernel", "ingest", "serve", "registry", "search"):
         assert f"`make bench-{suite}`" in page
 
 
