@@ -35,8 +35,8 @@ _KINDS, _MEDIA_TYPES, _TEAMS = 10, 5, 10
 _FLAGGED = 50  # one in so many has a label that the others lack
 _MADE_FROM = 10  # one in so many names an earlier one as its source
 FAR = 100  # the page that is compared with the first
-_VALUES = 20  # different values asked for, of each kind of question
-_TIMES = 10  # that each page is asked for
+_VALUES = 10  # different values asked for, of each kind of question
+_TIMES = 20  # that each page is asked for
 _SMALL, _LARGE = 10, 100  # items a page
 #: How much slower the far page may be: a cost that grew with the number would be about a hundredfold.
 _GROWTH = 1.5
