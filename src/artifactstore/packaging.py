@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
 
+from artifactstore.cancellation import uninterrupted
 from artifactstore.content import LocalContent, refuse_damaged
 from artifactstore.domain import names
 from artifactstore.domain.artifact import Artifact, ObjectRecord, Package, SealedMember
@@ -22,6 +23,7 @@ from artifactstore.domain.errors import (
     PackageNotFoundError,
 )
 from artifactstore.domain.manifest import Manifest
+from artifactstore.domain.once import Once
 from artifactstore.domain.package import MAX_MEMBERS, MemberSource, PackageContents, PackageDescription, PackageMember
 from artifactstore.domain.ranges import ByteRange
 from artifactstore.manifests.exports import Export, ExportFormat, export_of
@@ -72,6 +74,7 @@ class Packaging(ABC):
         *,
         description: PackageDescription | None = None,
         supersedes: UUID | None = None,
+        once: Once[tuple[Package, bool]] | None = None,
     ) -> tuple[Package, bool]:
         """Seal members that are stored as a package, as `spi.ArtifactStore.seal_package` says.
 
@@ -112,8 +115,10 @@ class Packaging(ABC):
             for member in manifest.contents.members
         )
         stored = await self.put_object(manifest.encoded, namespace=namespace)
-        return await self.registry.seal_package(
-            namespace, name, stored.identity.blake3, sealed, supersedes=supersedes, actor=self._actor
+        return await uninterrupted(
+            self.registry.seal_package(
+                namespace, name, stored.identity.blake3, sealed, supersedes=supersedes, actor=self._actor, once=once
+            )
         )
 
     async def _resolved(self, index: int, given: MemberSource) -> _Resolved:

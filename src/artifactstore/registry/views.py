@@ -156,10 +156,12 @@ class Views:
         return rows
 
     def _load_packages(self, connection: sqlite3.Connection, keys: Keys, rows: WorkingSet) -> None:
-        self._packages.load(connection, keys.packages, PackageRow, rows.packages)
+        packages = set(keys.packages)
         for manifest in keys.manifests:
             found = connection.execute(self._package_of, (manifest,)).fetchone()
             rows.by_manifest[manifest] = None if found is None else found[0]
+            packages.update(found or ())
+        self._packages.load(connection, packages, PackageRow, rows.packages)
 
     def _load_usage(self, connection: sqlite3.Connection, keys: Keys, rows: WorkingSet) -> None:
         namespaces = set(keys.usage)
