@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from artifactstore.bootstrap import open_local
 from tests.conftest import settings_for
@@ -24,6 +25,23 @@ from tests.process import GatewayProcess
 
 WRITERS = 6
 ROUNDS = 5
+
+#: Ends the process when a request with a key is where the name says.
+FAULT = """
+import os, signal
+from artifactstore.registry import log
+inner = log.EventLog.{step}
+def step(self, connection, *arguments, **named):
+    result = inner(self, connection, *arguments, **named)
+    if {keyed}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+log.EventLog.{step} = step
+"""
+FAULTS = {
+    "written and not committed": FAULT.format(step="_store", keyed="arguments[1].answers"),
+    "committed and not answered": FAULT.format(step="_attempt", keyed="any(each.once for each in arguments[0])"),
+}
 
 
 class Intent:
@@ -98,3 +116,23 @@ async def test_whatever_is_sent_again_has_happened_once(tmp_path: Path) -> None:
         for intent in intents.values():
             assert set(intent.answers) == {intent.answers[0]}, "each is answered the same every time"
         assert await store.registry.verify_views() is None
+
+
+@pytest.mark.parametrize("step", FAULTS)
+async def test_the_process_ends_at(step: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    gateway = await asyncio.to_thread(GatewayProcess, root, fault=FAULTS[step])
+    intent = Intent("PUT", "/v1/files/ci/a", b"bytes", **{"If-None-Match": "*"})
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientError):
+            await intent.send(session, gateway.url, "k")
+        await asyncio.to_thread(gateway.kill)
+        gateway = await asyncio.to_thread(GatewayProcess, root)
+        for number in range(3):
+            replayed = await intent.send(session, gateway.url, "k")
+            assert replayed is (step == "committed and not answered" or number > 0)
+    await asyncio.to_thread(gateway.stop)
+    assert set(intent.answers) == {intent.answers[0]}
+    assert json.loads(intent.answers[0])["version"] == 1
+    async with open_local(settings_for(root)) as store:
+        assert [item.type for item in await store.events()] == ["object.stored", "artifact.created"]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 from multidict import CIMultiDict, istr
+from uuid_utils import uuid7
 from yarl import URL
 
 from artifactstore.domain import errors
@@ -21,6 +23,8 @@ from artifactstore.tracing import SCOPE, TRACEPARENT
 #: How long a server may say nothing, in seconds. There is no limit on a whole transfer.
 PATIENCE = 300.0
 _CONNECT = 30.0
+#: How long is waited before a request whose answer was lost is sent again, in seconds.
+_PAUSES = (0.2, 1.0, 3.0)
 _PROBLEM = "urn:artifact-store:problem:"
 
 
@@ -37,6 +41,14 @@ class Problem:
 
     error: errors.ArtifactStoreError
     document: Mapping[str, Any]
+
+
+class LostAnswerError(errors.RemoteError):
+    """The connection broke. `sent`: the request may have reached the server, and may have happened."""
+
+    def __init__(self, detail: str, *, sent: bool) -> None:
+        super().__init__(detail)
+        self.sent = sent
 
 
 class Connection:
@@ -81,7 +93,7 @@ class Connection:
             # A redirect is not followed: an upload's source cannot be read twice.
             return await self._session.request(method, url, headers=fields, allow_redirects=False, **arguments)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise errors.RemoteError(f"{self.base} does not answer: {reason(error)}") from error
+            raise _failure(f"{self.base} does not answer: {reason(error)}", error) from error
 
     @asynccontextmanager
     async def sent(self, method: str, path: str, **arguments: Any) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -90,7 +102,7 @@ class Connection:
         try:
             yield response
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            raise errors.RemoteError(f"{self.base} broke off: {reason(error)}") from error
+            raise _failure(f"{self.base} broke off: {reason(error)}", error) from error
         finally:
             response.release()
 
@@ -101,6 +113,26 @@ class Connection:
             body = await response.read()
         with self.understood():
             return parse(_document(body))
+
+    async def once[T](self, attempt: Callable[[tuple[str, str]], Awaitable[T]], *, repeatable: bool = True) -> T:
+        """What `attempt` makes of a request that has the field it is given: a key, so that it happens once.
+
+        When its answer is lost it is sent again, if it is `repeatable`, three times at most.
+        """
+        key = ("Idempotency-Key", str(uuid7()))
+        lost = False
+        for pause in _PAUSES if repeatable else ():
+            try:
+                return await attempt(key)
+            except LostAnswerError as error:
+                lost = lost or error.sent
+                if not lost:  # nobody was there in the first place
+                    raise
+            except errors.RequestInProgressError:  # as it is while the server ends what was sent before
+                if not lost:
+                    raise
+            await asyncio.sleep(pause)
+        return await attempt(key)
 
     @contextmanager
     def understood(self) -> Iterator[None]:
@@ -138,6 +170,14 @@ async def raise_problem(response: aiohttp.ClientResponse) -> None:
     problem = await problem_of(response)
     if problem is not None:
         raise problem.error
+
+
+def _failure(detail: str, error: Exception) -> errors.RemoteError:
+    """What a failed exchange is: a broken connection, or an answer that is none."""
+    broken = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientPayloadError, ConnectionError)
+    if isinstance(error, broken):
+        return LostAnswerError(detail, sent=not isinstance(error, aiohttp.ClientConnectorError))
+    return errors.RemoteError(detail)
 
 
 def _document(body: bytes) -> dict[str, Any]:
