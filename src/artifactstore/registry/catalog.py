@@ -159,6 +159,12 @@ class Catalog(ABC):
             found += page
         return tuple(found)
 
+    # --- answers --------------------------------------------------------------------------------------------------
+
+    async def keep_answer[T](self, result: T, once: Once[T], *, actor: str) -> None:
+        """Keep what a request that records nothing is answered. AlreadyAnsweredError, IdempotencyKeyReusedError."""
+        await self._append(commands.KeepAnswer(result), actor, once)
+
     # --- tokens and usage -------------------------------------------------------------------------------------------
 
     async def issue_token(

@@ -166,6 +166,10 @@ class EventLog:
         """
         return await self.submit(command, actor=actor, once=once)
 
+    def counts(self, kept: KeptAnswer) -> bool:
+        """Whether an answer that was kept is not too old."""
+        return self._answers.counts(kept, self._clock())
+
     async def close(self) -> None:
         """Record what waits, then stop."""
         if not self._closed:

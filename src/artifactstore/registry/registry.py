@@ -78,8 +78,6 @@ class Registry(Catalog):
         self.appends = AppendStatistics() if log is None else log.statistics
         self.uploads = UploadStatistics()
         self._rebuilding = asyncio.Lock()
-        self._answers = Answers()
-        self._clock: Clock = utc_now
 
     @classmethod
     async def open(
@@ -126,9 +124,7 @@ class Registry(Catalog):
         appender = EventLog(
             *(writer, Views(views)), log_id=log_id, head=head, reserve=kept, log=log, clock=clock, answers=answers
         )
-        opened = await cls._open_readers(file, writer, appender)
-        opened._answers, opened._clock = answers, clock
-        return opened
+        return await cls._open_readers(file, writer, appender)
 
     @classmethod
     async def _open_readers(cls, file: Path, writer: Writer | None, log: EventLog | None) -> Self:
@@ -245,10 +241,6 @@ class Registry(Catalog):
         """Record downloads, summed, as one event."""
         await self._append(commands.RecordRetrievals(tuple(entries)), actor)
 
-    async def keep_answer[T](self, result: T, once: Once[T], *, actor: str) -> None:
-        """Keep what a request that records nothing is answered."""
-        await self._append(commands.KeepAnswer(result), actor, once)
-
     async def _append[T](self, command: Command[T], actor: str, once: Once[T] | None = None) -> T:
         if self._log is None:
             raise RegistryError("the registry is open only for reading, or is closed")
@@ -267,7 +259,7 @@ class Registry(Catalog):
     async def kept_answer(self, actor: str, key: str) -> KeptAnswer | None:
         """What a request under an idempotency key was answered; None if there was none, or it is too long ago."""
         kept = await self._lookups.ask(lookups.kept_answer(actor, key))
-        return kept if kept is not None and self._answers.counts(kept, self._clock()) else None
+        return kept if kept is not None and self._log is not None and self._log.counts(kept) else None
 
     async def object(self, digest: Digest) -> ObjectRecord | None:
         """An object in any state, by either digest."""
