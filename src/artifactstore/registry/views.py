@@ -49,6 +49,10 @@ from artifactstore.registry.rows import (
 from artifactstore.registry.schema import ViewTables
 from artifactstore.registry.sqlite import prepared
 
+#: Of the objects that a statement is about, so many are looked at: more than a batch deletes (`log.MAX_BATCH`), so that
+#: one is left if there are as many.
+ENOUGH_STATED = 513
+
 
 def _columns(row: type[Any]) -> tuple[str, ...]:
     return tuple(item.name for item in fields(row))
@@ -145,7 +149,7 @@ class Views:
             rows.referenced[blake3] = any(
                 find(reference, (blake3,)).fetchone() is not None for reference in self._references
             )
-            rows.stated[blake3] = {about for (about,) in find(self._stated, (blake3,))}
+            rows.stated[blake3] = {about for (about,) in find(self._stated, (blake3,)).fetchmany(ENOUGH_STATED)}
         self._artifacts.load(connection, keys.artifacts, ArtifactRow, rows.artifacts)
         self._tokens.load(connection, keys.tokens, TokenRow, rows.tokens)
         self._load_packages(connection, keys, rows)
