@@ -25,6 +25,8 @@ PATIENCE = 300.0
 _CONNECT = 30.0
 #: How long is waited before a request whose answer was lost is sent again, in seconds.
 _PAUSES = (0.2, 1.0, 3.0)
+#: What says that a connection broke, or was never made.
+_BROKEN = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientPayloadError, ConnectionError)
 _PROBLEM = "urn:artifact-store:problem:"
 
 
@@ -41,14 +43,6 @@ class Problem:
 
     error: errors.ArtifactStoreError
     document: Mapping[str, Any]
-
-
-class LostAnswerError(errors.RemoteError):
-    """The connection broke. `sent`: the request may have reached the server, and may have happened."""
-
-    def __init__(self, detail: str, *, sent: bool) -> None:
-        super().__init__(detail)
-        self.sent = sent
 
 
 class Connection:
@@ -93,7 +87,7 @@ class Connection:
             # A redirect is not followed: an upload's source cannot be read twice.
             return await self._session.request(method, url, headers=fields, allow_redirects=False, **arguments)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _failure(f"{self.base} does not answer: {reason(error)}", error) from error
+            raise errors.RemoteError(f"{self.base} does not answer: {reason(error)}") from error
 
     @asynccontextmanager
     async def sent(self, method: str, path: str, **arguments: Any) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -102,7 +96,7 @@ class Connection:
         try:
             yield response
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            raise _failure(f"{self.base} broke off: {reason(error)}", error) from error
+            raise errors.RemoteError(f"{self.base} broke off: {reason(error)}") from error
         finally:
             response.release()
 
@@ -124,9 +118,10 @@ class Connection:
         for pause in _PAUSES if repeatable else ():
             try:
                 return await attempt(key)
-            except LostAnswerError as error:
-                lost = lost or error.sent
-                if not lost:  # nobody was there in the first place
+            except errors.RemoteError as error:
+                broken = isinstance(error.__cause__, _BROKEN)
+                lost = lost or (broken and not isinstance(error.__cause__, aiohttp.ClientConnectorError))
+                if not (broken and lost):  # it answered, if not what it should, or nobody was there in the first place
                     raise
             except errors.RequestInProgressError:  # as it is while the server ends what was sent before
                 if not lost:
@@ -170,14 +165,6 @@ async def raise_problem(response: aiohttp.ClientResponse) -> None:
     problem = await problem_of(response)
     if problem is not None:
         raise problem.error
-
-
-def _failure(detail: str, error: Exception) -> errors.RemoteError:
-    """What a failed exchange is: a broken connection, or an answer that is none."""
-    broken = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientPayloadError, ConnectionError)
-    if isinstance(error, broken):
-        return LostAnswerError(detail, sent=not isinstance(error, aiohttp.ClientConnectorError))
-    return errors.RemoteError(detail)
 
 
 def _document(body: bytes) -> dict[str, Any]:
