@@ -20,11 +20,12 @@ from artifactstore.store import Store
 
 @dataclass(frozen=True)
 class Gateway:
-    """A running gateway: where it listens, what it serves, and the store inside it."""
+    """A running gateway: where it listens, what it serves, the store and the application inside it."""
 
     url: str
     root: Path
     store: Store
+    app: web.Application
 
     @property
     def port(self) -> int:
@@ -59,12 +60,13 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[GatewayFactory]:
         async def start(root: Path | None = None, **changes: object) -> Gateway:
             settings = settings_for(root or tmp_path / "root", **changes)
             store = await running.enter_async_context(open_local(settings))
-            runner = GatewayRunner(create_app(store, limits=Limits.of(settings)), access_log=settings.access_log)
+            app = create_app(store, limits=Limits.of(settings))
+            runner = GatewayRunner(app, access_log=settings.access_log)
             await runner.setup()
             running.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             host, port = runner.addresses[0][:2]
-            return Gateway(f"http://{host}:{port}", settings.root, store)
+            return Gateway(f"http://{host}:{port}", settings.root, store, app)
 
         yield start
 

@@ -13,12 +13,13 @@ from pathlib import Path
 class GatewayProcess:
     """`artifactstore serve` on a free port of the loopback interface."""
 
-    def __init__(self, root: Path, **environment: str) -> None:
+    def __init__(self, root: Path, *, fault: str | None = None, **environment: str) -> None:
+        """`fault`: Python that is run first, in the process."""
         self._log = root.with_suffix(".log").open("a+", encoding="utf-8")
         self._log.seek(0, os.SEEK_END)
         begin = self._log.tell()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "artifactstore", "serve", "--root", str(root), "--port", "0"],
+            [sys.executable, *_started(fault), "serve", "--root", str(root), "--port", "0"],
             stderr=self._log,
             env={**os.environ, **self._settings(), **environment},
         )
@@ -52,3 +53,9 @@ class GatewayProcess:
         self.process.terminate()
         assert self.process.wait(30) == 0
         self._log.close()
+
+
+def _started(fault: str | None) -> list[str]:
+    if fault is None:
+        return ["-m", "artifactstore"]
+    return ["-c", f"{fault}\nimport sys\nfrom artifactstore.cli import main\nsys.argv[0] = 'artifactstore'\nmain()"]

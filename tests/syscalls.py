@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -153,3 +154,16 @@ def descriptors() -> dict[str, str]:
 def descriptors_under(directory: Path) -> list[str]:
     """What this process has open below `directory`, files without a name included."""
     return [target for target in descriptors().values() if target.startswith(f"{directory.resolve()}/")]
+
+
+def waits_in_open(pid: int) -> bool:
+    """Whether a thread of a process has been in `openat` for two looks: it waits for the other end of a named pipe."""
+    number = {"x86_64": "257", "aarch64": "56"}[platform.machine()]
+
+    def threads() -> set[str]:
+        tasks = Path(f"/proc/{pid}/task").glob("*/syscall")
+        found = {task: task.read_text().split() for task in tasks}
+        return {f"{task} {call}" for task, call in found.items() if call and call[0] == number}
+
+    before = threads()
+    return bool(before & threads())

@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from artifactstore.audit.retrievals import RetrievalRecorder
@@ -96,7 +97,11 @@ async def _assemble(settings: Settings, held: AsyncExitStack, *, read_only: bool
     if not read_only and await asyncio.to_thread(_is_lost, database, root):
         _log.warning("the event log %s is missing, and there are objects: a new one begins without them", database)
     registry = await Registry.open(
-        root.registry, reserve=root.reserve, read_only=read_only, reserve_bytes=settings.log_reserve_bytes
+        root.registry,
+        reserve=root.reserve,
+        read_only=read_only,
+        reserve_bytes=settings.log_reserve_bytes,
+        answers_kept=timedelta(seconds=settings.answers_kept),
     )
     held.push_async_callback(registry.close)
     # closed in reverse: uploads are broken off while what they have published can still be recorded

@@ -16,6 +16,7 @@ from artifactstore.domain.artifact import Artifact, ArtifactMetadata, Attestatio
 from artifactstore.domain.digest import Digest, ObjectIdentity
 from artifactstore.domain.errors import ArtifactNotFoundError, InvalidStatementError, ObjectTooLargeError
 from artifactstore.domain.lineage import Lineage
+from artifactstore.domain.once import Once
 from artifactstore.domain.search import SearchTerms
 from artifactstore.manifests.statement import MAX_STATEMENT_BYTES, Statement
 from artifactstore.readcache import ReadCache
@@ -138,6 +139,7 @@ class ArtifactCatalog(ABC):
         metadata: ArtifactMetadata | None = None,
         create_only: bool = False,
         if_match: Condition = None,
+        once: Once[Artifact] | None = None,
     ) -> Artifact:
         """Record bytes that are stored already, as `spi.ArtifactStore.record_artifact` says."""
         metadata = (metadata or ArtifactMetadata()).checked()
@@ -153,6 +155,7 @@ class ArtifactCatalog(ABC):
                     create_only=create_only,
                     if_match=if_match,
                     actor=self._actor,
+                    once=once,
                 )
             )
         finally:
@@ -181,7 +184,9 @@ class ArtifactCatalog(ABC):
 
     # --- statements -------------------------------------------------------------------------------------------------
 
-    async def attest(self, artifact_id: UUID, document: bytes) -> tuple[Attestation, bool]:
+    async def attest(
+        self, artifact_id: UUID, document: bytes, *, once: Once[tuple[Attestation, bool]] | None = None
+    ) -> tuple[Attestation, bool]:
         """Attach a statement to an artifact's object, as `spi.ArtifactStore.attest` says."""
         from artifactstore.manifests.dsse import read_attestation  # here: it loads a library of cryptography
 
@@ -203,6 +208,7 @@ class ArtifactCatalog(ABC):
                 signature=verification.outcome,
                 key_id=verification.keyid,
                 actor=self._actor,
+                once=once,
             )
         )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
 
+from artifactstore.cancellation import uninterrupted
 from artifactstore.content import LocalContent, refuse_damaged
 from artifactstore.domain import names
 from artifactstore.domain.artifact import Artifact, ObjectRecord, Package, SealedMember
@@ -20,10 +21,13 @@ from artifactstore.domain.errors import (
     NotFoundError,
     ObjectDamagedError,
     PackageNotFoundError,
+    PreconditionFailedError,
 )
 from artifactstore.domain.manifest import Manifest
+from artifactstore.domain.once import Once
 from artifactstore.domain.package import MAX_MEMBERS, MemberSource, PackageContents, PackageDescription, PackageMember
 from artifactstore.domain.ranges import ByteRange
+from artifactstore.hashing import dual_digest
 from artifactstore.manifests.exports import Export, ExportFormat, export_of
 from artifactstore.registry.events import Member
 from artifactstore.registry.registry import Registry
@@ -72,10 +76,13 @@ class Packaging(ABC):
         *,
         description: PackageDescription | None = None,
         supersedes: UUID | None = None,
+        once: Once[tuple[Package, bool]] | None = None,
     ) -> tuple[Package, bool]:
         """Seal members that are stored as a package, as `spi.ArtifactStore.seal_package` says.
 
-        The manifest is stored first, durably, as an object of the namespace; then one event seals the package.
+        The manifest is stored first, durably, as an object of the namespace; then one event seals the package. What
+        can be refused is refused before that. Only what changes in between leaves the manifest, an object that nothing
+        refers to: it is not deleted, since somebody may have uploaded the same bytes meanwhile.
         """
         if not 1 <= len(members) <= MAX_MEMBERS:
             raise InvalidPackageError(f"a package has 1 to {MAX_MEMBERS} members, not {len(members)}", field="members")
@@ -84,7 +91,7 @@ class Packaging(ABC):
         for begin in range(0, len(members), _LOOKUPS):
             lookups = (self._resolved(index, members[index]) for index in range(begin, len(members))[:_LOOKUPS])
             resolved += _all_or_first(await asyncio.gather(*lookups, return_exceptions=True))
-        earlier = () if supersedes is None else (await self._superseded(supersedes, namespace),)
+        earlier = None if supersedes is None else await self._superseded(supersedes, namespace)
         manifest = await _in_thread_if_many(
             len(members),
             Manifest.of,
@@ -97,10 +104,12 @@ class Packaging(ABC):
                 said.completeness_note,
                 said.producer,
                 said.related,
-                earlier,
+                () if earlier is None else (earlier.manifest.blake3,),
                 said.retention,
             ),
         )
+        if earlier is not None:
+            await self._check_unsuperseded(earlier, manifest)
         artifact_ids = {each.member.name: each.artifact_id for each in resolved}
         sealed = tuple(
             Member(
@@ -112,8 +121,10 @@ class Packaging(ABC):
             for member in manifest.contents.members
         )
         stored = await self.put_object(manifest.encoded, namespace=namespace)
-        return await self.registry.seal_package(
-            namespace, name, stored.identity.blake3, sealed, supersedes=supersedes, actor=self._actor
+        return await uninterrupted(
+            self.registry.seal_package(
+                namespace, name, stored.identity.blake3, sealed, supersedes=supersedes, actor=self._actor, once=once
+            )
         )
 
     async def _resolved(self, index: int, given: MemberSource) -> _Resolved:
@@ -137,12 +148,20 @@ class Packaging(ABC):
         media_type = given.media_type or artifact.metadata.media_type
         return _Resolved(PackageMember(name, record.identity, media_type), artifact.id)
 
-    async def _superseded(self, package_id: UUID, namespace: str) -> Digest:
-        """The digest that a manifest names an earlier package by: one form, so that it has one manifest."""
+    async def _superseded(self, package_id: UUID, namespace: str) -> Package:
+        """An earlier package. A manifest names it by the BLAKE3 digest of its own: one form, so that it has one."""
         earlier = await self.package(package_id)
         if earlier.namespace != namespace:
             raise PackageNotFoundError(f"there is no package {package_id} in {namespace} to supersede")
-        return earlier.manifest.blake3
+        return earlier
+
+    async def _check_unsuperseded(self, earlier: Package, manifest: Manifest) -> None:
+        """PreconditionFailedError if another package than that of `manifest` supersedes it already."""
+        if earlier.superseded_by is None:
+            return
+        successor = await self.package(earlier.superseded_by)
+        if successor.manifest.blake3.value != dual_digest(manifest.encoded).blake3:
+            raise PreconditionFailedError(f"package {earlier.id} is superseded by {successor.id} already")
 
     async def package(self, package_id: UUID) -> Package:
         """One package; PackageNotFoundError."""

@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     insecure: bool = False
     max_object_bytes: int | None = Field(default=None, ge=0)
     floor_bytes: int = Field(default=64 * 2**20, ge=0)
+    answers_kept: float = Field(default=24 * 3600.0, gt=0, le=366 * 24 * 3600.0)  # of requests with a key
     log_reserve_bytes: int = Field(default=16 * 2**20, ge=2**16)
     cache_bytes: int = Field(default=64 * 2**20, ge=0)
     attestation_keys: Annotated[tuple[Path, ...], NoDecode] = ()  # PEM files, and directories of them

@@ -34,6 +34,7 @@ from artifactstore.domain.errors import (
     ObjectNotFoundError,
     ObjectTooLargeError,
 )
+from artifactstore.domain.once import KeptAnswer, Once
 from artifactstore.domain.ranges import ByteRange
 from artifactstore.lifecycle import ObjectLifecycle
 from artifactstore.observation import Observer
@@ -83,6 +84,15 @@ class Store(ArtifactCatalog, Packaging):
         other._actor = names.actor_name(actor)
         return other
 
+    @property
+    def actor(self) -> str:
+        """Whom events name."""
+        return self._actor
+
+    async def kept_answer(self, key: str) -> KeptAnswer | None:
+        """What this actor's request under an idempotency key was answered, if that counts still."""
+        return await self.registry.kept_answer(self._actor, key)
+
     # --- bytes in ---------------------------------------------------------------------------------------------------
 
     async def put_object(
@@ -93,12 +103,16 @@ class Store(ArtifactCatalog, Packaging):
         expected: Sequence[Digest] = (),
         size_hint: int | None = None,
         primary_algorithm: Algorithm = Algorithm.BLAKE3,
+        once: Once[StoredObject] | None = None,
     ) -> StoredObject:
-        """Store bytes durably, as `spi.ArtifactStore.put_object` says."""
+        """Store bytes durably, as `spi.ArtifactStore.put_object` says.
+
+        With `once`, here and wherever it is taken: AlreadyAnsweredError, IdempotencyKeyReusedError.
+        """
         names.check_namespace(namespace)
         hints = IngestHints(size_hint, primary_algorithm)
         async with self._ingest(source, hints, expected) as result:
-            record, created = await uninterrupted(
+            recorded = await uninterrupted(
                 self.registry.record_object(
                     result.identity,
                     backend_id=result.receipt.backend_id,
@@ -106,9 +120,10 @@ class Store(ArtifactCatalog, Packaging):
                     namespace=namespace,
                     mended=result.replaced,
                     actor=self._actor,
+                    once=None if once is None else once.received(result.identity).of(_stored),
                 )
             )
-        return StoredObject(record.identity, created, record.state)
+        return _stored(recorded)
 
     async def put_file(
         self,
@@ -121,6 +136,7 @@ class Store(ArtifactCatalog, Packaging):
         size_hint: int | None = None,
         create_only: bool = False,
         if_match: Condition = None,
+        once: Once[tuple[Artifact, bool]] | None = None,
     ) -> tuple[Artifact, bool]:
         """Store bytes durably as the next version of a name, as `spi.ArtifactStore.put_file` says."""
         metadata = (metadata or ArtifactMetadata()).checked()
@@ -139,6 +155,7 @@ class Store(ArtifactCatalog, Packaging):
                         if_match=if_match,
                         mended=result.replaced,
                         actor=self._actor,
+                        once=None if once is None else once.received(result.identity),
                     )
                 )
             finally:
@@ -299,11 +316,14 @@ class Store(ArtifactCatalog, Packaging):
         """
         return await self.reader.open(record, byte_range, artifact_id=artifact_id, actor=self._actor)
 
-    async def verify_object(self, digest: Digest) -> Verification:
-        """Re-read an object and digest it again. A failure is recorded, and so is a damaged object found sound."""
+    async def verify_object(self, digest: Digest, *, once: Once[Verification] | None = None) -> Verification:
+        """Re-read an object and digest it again. A failure is recorded, and so is a damaged object found sound.
+
+        What is found is recorded before what is answered is kept: if that is lost, to look again is as good.
+        """
         recording = self._retrievals is not None
         record, result = await self._lifecycle.verify(digest, actor=self._actor, record=recording)
-        return Verification(
+        found = Verification(
             result.verified,
             result.reason,
             record.identity,
@@ -311,6 +331,9 @@ class Store(ArtifactCatalog, Packaging):
             result.actual_sha256,
             result.size_bytes,
         )
+        if once is not None:
+            await uninterrupted(self.registry.keep_answer(found, once, actor=self._actor))
+        return found
 
     # --- deletion ---------------------------------------------------------------------------------------------------
 
@@ -349,3 +372,8 @@ class Store(ArtifactCatalog, Packaging):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _stored(recorded: tuple[ObjectRecord, bool]) -> StoredObject:
+    record, created = recorded
+    return StoredObject(record.identity, created, record.state)

@@ -16,6 +16,7 @@ from artifactstore import ArtifactMetadata, Digest
 from artifactstore.domain.artifact import Package, SealedMember
 from artifactstore.domain.errors import (
     ArtifactStoreError,
+    InvalidInputError,
     InvalidNameError,
     InvalidPackageError,
     InvalidQueryError,
@@ -156,6 +157,26 @@ async def test_a_package_supersedes_one_by_its_manifest(store: ArtifactStore) ->
     assert await store.seal_package("ci", "run", members, supersedes=first.id) == (second, False)
     with pytest.raises(PreconditionFailedError, match=str(second.id)):
         await store.seal_package("ci", "run", members[:3], supersedes=first.id)
+
+
+async def test_a_refused_seal_stores_nothing(store: ArtifactStore) -> None:
+    members = await stored(store)
+    first, _ = await store.seal_package("ci", "run", members[:2])
+    await store.seal_package("ci", "run", members, supersedes=first.id)
+    before = await store.events(limit=1000)
+    missing = MemberSource(identity_of_bytes(b"nowhere").blake3, "missing")
+    for refused, error in (
+        (store.seal_package("ci", "run", members[:3], supersedes=first.id), PreconditionFailedError),
+        (store.seal_package("other", "run", members, supersedes=first.id), PackageNotFoundError),
+        (store.seal_package("ci", "run", members, supersedes=uuid4()), PackageNotFoundError),
+        (store.seal_package("ci", "run", [*members, missing]), InvalidPackageError),
+        (store.seal_package("ci", "run", [*members, members[0]]), InvalidPackageError),
+        (store.seal_package("ci", "run", []), InvalidPackageError),
+        (store.seal_package("CI", "run", members), InvalidInputError),
+    ):
+        with pytest.raises(error):
+            await refused
+    assert await store.events(limit=1000) == before, "no manifest is left as an object that nothing refers to"
 
 
 async def test_what_is_superseded_is_in_the_namespace(store: ArtifactStore) -> None:

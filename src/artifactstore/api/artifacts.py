@@ -12,6 +12,7 @@ from artifactstore.api import files, queries, uploads
 from artifactstore.api.conditional import parse_tags
 from artifactstore.api.documents import JSON_TYPES, read_json
 from artifactstore.api.fields import joined, parse_id
+from artifactstore.api.idempotency import KeyedRequest, once
 from artifactstore.api.keys import store_of
 from artifactstore.domain import names
 from artifactstore.domain.artifact import Artifact, ArtifactMetadata
@@ -75,9 +76,9 @@ def _wanted_label(text: str) -> tuple[str, str | None]:
     return key, value if equals else None
 
 
-async def post(request: web.Request) -> web.Response:
+async def post(request: web.Request, keyed: KeyedRequest | None) -> web.Response:
     """Record bytes that are stored already as the next version of a name."""
-    members = (await read_json(request)).members(_REQUIRED, _OPTIONAL)
+    members = (await read_json(request, keyed=keyed)).members(_REQUIRED, _OPTIONAL)
     namespace, name, digest = (members[key].text(most_bytes=_MAX_TEXT) for key in _REQUIRED)
     names.check_namespace(namespace)
     names.check_name(name)
@@ -89,7 +90,12 @@ async def post(request: web.Request) -> web.Response:
         metadata=_metadata(members),
         create_only=create_only,
         if_match=if_match,
+        once=once(keyed, _recorded),
     )
+    return _recorded(artifact)
+
+
+def _recorded(artifact: Artifact) -> web.Response:
     return _record(artifact, HTTPStatus.CREATED, {hdrs.LOCATION: f"/v1/artifacts/{artifact.id}"})
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from aiohttp import web
 
 from artifactstore.api import uploads
+from artifactstore.api.idempotency import KeyedRequest
 from artifactstore.domain import bounded_json
 from artifactstore.domain.bounded_json import Node
 from artifactstore.domain.digest import Algorithm, Digest
@@ -23,6 +24,7 @@ async def read_json(
     *,
     error: type[InvalidInputError] = InvalidInputError,
     most_bytes: int = MAX_BODY_BYTES,
+    keyed: KeyedRequest | None = None,
 ) -> Node:
     """The body, which is one JSON document; `error` for what is none. 415 for another media type.
 
@@ -30,11 +32,13 @@ async def read_json(
     """
     if request.content_type not in media_types:
         raise web.HTTPUnsupportedMediaType
-    body = await read_body(request, most_bytes)
+    body = await read_body(request, most_bytes, keyed=keyed)
     return bounded_json.read(body, error, most_bytes=most_bytes, what="the body")
 
 
-async def read_body(request: web.Request, most_bytes: int = MAX_BODY_BYTES) -> bytes:
+async def read_body(
+    request: web.Request, most_bytes: int = MAX_BODY_BYTES, *, keyed: KeyedRequest | None = None
+) -> bytes:
     """The body, of at most so many bytes; ObjectTooLargeError, DigestMismatchError, UnsupportedEncodingError."""
     uploads.check_codings(request)
     announced = uploads.announced(request)
@@ -47,6 +51,8 @@ async def read_body(request: web.Request, most_bytes: int = MAX_BODY_BYTES) -> b
         actual = Digest(Algorithm.SHA256, hashlib.sha256(body).digest())
         if digest != actual:
             raise DigestMismatchError(f"{digest} was announced; the bytes received are {actual}")
+    if keyed is not None:
+        keyed.read(bytes(body))
     return bytes(body)
 
 

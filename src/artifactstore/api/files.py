@@ -8,6 +8,7 @@ from artifactstore.api import content, uploads
 from artifactstore.api.addresses import file_address
 from artifactstore.api.conditional import entity_tag
 from artifactstore.api.fields import decoded, single
+from artifactstore.api.idempotency import KeyedRequest, once
 from artifactstore.api.keys import store_of
 from artifactstore.api.problems import problem_of
 from artifactstore.domain import names
@@ -42,13 +43,13 @@ def _label(value: str) -> tuple[str, str]:
     return decoded(key, "Artifact-Label", InvalidMetadataError), decoded(text, "Artifact-Label", InvalidMetadataError)
 
 
-async def put(request: web.Request) -> web.Response:
+async def put(request: web.Request, keyed: KeyedRequest | None) -> web.Response:
     """Store a body as the next version of a name."""
     namespace, name = file_address(request)
     metadata = _metadata(request)
     uploads.check_upload(request)
     create_only, if_match = await uploads.preconditions(request, namespace, name)
-    artifact, created = await store_of(request).put_file(
+    stored = await store_of(request).put_file(
         namespace,
         name,
         uploads.source_of(request),
@@ -57,7 +58,13 @@ async def put(request: web.Request) -> web.Response:
         size_hint=request.content_length,
         create_only=create_only,
         if_match=if_match,
+        once=once(keyed, _stored),
     )
+    return _stored(stored)
+
+
+def _stored(stored: tuple[Artifact, bool]) -> web.Response:
+    artifact, created = stored
     return web.json_response(
         {**artifact_document(artifact), "created": created},
         status=201,

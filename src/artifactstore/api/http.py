@@ -14,6 +14,7 @@ from artifactstore.api import (
     events,
     files,
     health,
+    idempotency,
     metrics,
     objects,
     packages,
@@ -22,6 +23,7 @@ from artifactstore.api import (
     uploads,
 )
 from artifactstore.api.fields import EVERY_ANSWER, REQUEST_ID
+from artifactstore.api.idempotency import keyed
 from artifactstore.api.keys import ANONYMOUS, STORE
 from artifactstore.api.limits import LIMITS, UPLOAD_SLOTS, Limits, UploadSlots, upload
 from artifactstore.api.problems import problem, problems
@@ -41,6 +43,7 @@ def create_app(store: Store, *, limits: Limits | None = None) -> web.Application
     app[LIMITS] = limits or Limits()
     app[UPLOAD_SLOTS] = UploadSlots(app[LIMITS].max_uploads_per_client)
     app[TALLIES] = RequestTallies()
+    app[idempotency.RUNNING] = set()
     app.cleanup_ctx.append(_senders)
     app.on_response_prepare.append(_complete)
     route = app.router.add_route
@@ -53,29 +56,30 @@ def create_app(store: Store, *, limits: Limits | None = None) -> web.Application
     app.router.add_get("/docs", description.page)
     app.router.add_get("/metrics", metrics.get)
 
-    route("POST", "/v1/objects", upload(objects.post), expect_handler=uploads.expect)
+    route("POST", "/v1/objects", upload(keyed(objects.post)), expect_handler=uploads.expect)
     route("PUT", "/v1/objects/{digest}", upload(objects.put), expect_handler=uploads.expect)
     app.router.add_get("/v1/objects/{digest}", objects.get)
     route("DELETE", "/v1/objects/{digest}", objects.delete)
-    route("POST", "/v1/objects/{digest}/verify", objects.verify)
+    route("POST", "/v1/objects/{digest}/verify", keyed(objects.verify))
 
     # The name is read from the raw path (api.addresses): a router would decode it twice or lose its empty segments.
     file = "/v1/files/{address:(?s:.*)}"
-    route("PUT", file, upload(files.put), expect_handler=uploads.expect)
+    route("PUT", file, upload(keyed(files.put)), expect_handler=uploads.expect)
     app.router.add_get(file, files.get)
     route("DELETE", file, files.delete)
 
     app.router.add_get("/v1/artifacts", artifacts.search)
-    route("POST", "/v1/artifacts", upload(artifacts.post), expect_handler=uploads.expect)
+    route("POST", "/v1/artifacts", upload(keyed(artifacts.post)), expect_handler=uploads.expect)
     app.router.add_get("/v1/artifacts/{id}", artifacts.get)
     route("PATCH", "/v1/artifacts/{id}", upload(artifacts.patch), expect_handler=uploads.expect)
     app.router.add_get("/v1/artifacts/{id}/content", artifacts.content)
     app.router.add_get("/v1/artifacts/{id}/retrievals", artifacts.retrievals)
     app.router.add_get("/v1/artifacts/{id}/provenance", artifacts.provenance)
     app.router.add_get("/v1/artifacts/{id}/derived", artifacts.derived)
-    app.router.add_get("/v1/artifacts/{id}/attestations", statements.get)
-    route("POST", "/v1/artifacts/{id}/attestations", upload(statements.post), expect_handler=uploads.expect)
-    route("POST", "/v1/packages", upload(packages.post), expect_handler=uploads.expect)
+    attestations = "/v1/artifacts/{id}/attestations"
+    app.router.add_get(attestations, statements.get)
+    route("POST", attestations, upload(keyed(statements.post)), expect_handler=uploads.expect)
+    route("POST", "/v1/packages", upload(keyed(packages.post)), expect_handler=uploads.expect)
     app.router.add_get("/v1/packages", packages.listing)
     app.router.add_get("/v1/packages/{id}", packages.get)
     app.router.add_get("/v1/packages/{id}/manifest", packages.manifest)

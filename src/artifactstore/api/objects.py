@@ -6,14 +6,16 @@ from aiohttp import hdrs, web
 
 from artifactstore.api import content, uploads
 from artifactstore.api.conditional import entity_tag
+from artifactstore.api.documents import read_body
 from artifactstore.api.fields import single
+from artifactstore.api.idempotency import KeyedRequest, once
 from artifactstore.api.keys import store_of
 from artifactstore.api.problems import problem_of
 from artifactstore.domain import names
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.documents import identity_document
 from artifactstore.domain.errors import InvalidNameError, ObjectDamagedError
-from artifactstore.spi import StoredObject
+from artifactstore.spi import StoredObject, Verification
 
 _NAMESPACE = "Artifact-Namespace"
 
@@ -38,10 +40,10 @@ def _answer(stored: StoredObject) -> web.Response:
     )
 
 
-async def post(request: web.Request) -> web.Response:
+async def post(request: web.Request, keyed: KeyedRequest | None) -> web.Response:
     """Store a body under whatever digests it has."""
     uploads.check_upload(request)
-    return await _store(request, uploads.announced(request))
+    return await _store(request, uploads.announced(request), keyed)
 
 
 async def put(request: web.Request) -> web.Response:
@@ -58,12 +60,13 @@ async def put(request: web.Request) -> web.Response:
     return await _store(request, [digest, *announced])
 
 
-async def _store(request: web.Request, expected: list[Digest]) -> web.Response:
+async def _store(request: web.Request, expected: list[Digest], keyed: KeyedRequest | None = None) -> web.Response:
     stored = await store_of(request).put_object(
         uploads.source_of(request),
         namespace=_namespace(request),
         expected=expected,
         size_hint=request.content_length,
+        once=once(keyed, _answer),
     )
     return _answer(stored)
 
@@ -77,9 +80,15 @@ async def get(request: web.Request) -> web.StreamResponse:
         return problem_of(error, **identity_document(record.identity))
 
 
-async def verify(request: web.Request) -> web.Response:
+async def verify(request: web.Request, keyed: KeyedRequest | None) -> web.Response:
     """Re-read the stored copy and digest it again."""
-    outcome = await store_of(request).verify_object(_digest(request))
+    digest = _digest(request)
+    if keyed is not None:
+        await read_body(request, keyed=keyed)
+    return _verified(await store_of(request).verify_object(digest, once=once(keyed, _verified)))
+
+
+def _verified(outcome: Verification) -> web.Response:
     return web.json_response(outcome.document())
 
 

@@ -11,9 +11,11 @@ from aiohttp import hdrs, web
 from artifactstore.api import content, queries
 from artifactstore.api.documents import read_json
 from artifactstore.api.fields import parse_id
+from artifactstore.api.idempotency import KeyedRequest, once
 from artifactstore.api.keys import store_of
 from artifactstore.domain import manifest as manifests
 from artifactstore.domain import names
+from artifactstore.domain.artifact import Package
 from artifactstore.domain.bounded_json import Node
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.documents import member_document, package_document
@@ -38,18 +40,24 @@ def _package_id(request: web.Request) -> UUID:
     return parse_id(request.match_info["id"], "a package's id", InvalidInputError)
 
 
-async def post(request: web.Request) -> web.Response:
+async def post(request: web.Request, keyed: KeyedRequest | None) -> web.Response:
     """Seal what is stored."""
-    root = await read_json(request, error=InvalidPackageError, most_bytes=MAX_SEALING_BYTES)
+    root = await read_json(request, error=InvalidPackageError, most_bytes=MAX_SEALING_BYTES, keyed=keyed)
     document = root.members(("namespace", "name", "members"), (*_DESCRIPTION, "supersedes"))
     supersedes = document.get("supersedes")
-    package, created = await store_of(request).seal_package(
+    sealed = await store_of(request).seal_package(
         document["namespace"].checked(names.check_namespace),
         document["name"].checked(names.check_name),
         [_member(node) for node in document["members"].items(least=1, most=MAX_MEMBERS)],
         description=_description(document),
         supersedes=None if supersedes is None else _id(supersedes),
+        once=once(keyed, _sealed),
     )
+    return _sealed(sealed)
+
+
+def _sealed(sealed: tuple[Package, bool]) -> web.Response:
+    package, created = sealed
     return web.json_response(
         {**package_document(package), "created": created},
         status=HTTPStatus.CREATED if created else HTTPStatus.OK,

@@ -28,6 +28,7 @@ STATUS: dict[type[errors.ArtifactStoreError], HTTPStatus] = {
     errors.UnsupportedEncodingError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.PreconditionFailedError: HTTPStatus.PRECONDITION_FAILED,
     errors.ObjectInUseError: HTTPStatus.CONFLICT,
+    errors.RequestInProgressError: HTTPStatus.CONFLICT,
     errors.StorageFullError: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.QuotaExceededError: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,

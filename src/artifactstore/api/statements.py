@@ -8,15 +8,22 @@ from aiohttp import hdrs, web
 
 from artifactstore.api.artifacts import artifact_id
 from artifactstore.api.documents import read_body
+from artifactstore.api.idempotency import KeyedRequest, once
 from artifactstore.api.keys import store_of
+from artifactstore.domain.artifact import Attestation
 from artifactstore.domain.documents import attestation_document
 
 
-async def post(request: web.Request) -> web.Response:
+async def post(request: web.Request, keyed: KeyedRequest | None) -> web.Response:
     """Attach a statement, plain or in an envelope."""
     identifier = artifact_id(request)
     await store_of(request).live_artifact(identifier)  # before the body is asked for
-    attestation, created = await store_of(request).attest(identifier, await read_body(request))
+    document = await read_body(request, keyed=keyed)
+    return _attached(await store_of(request).attest(identifier, document, once=once(keyed, _attached)))
+
+
+def _attached(attached: tuple[Attestation, bool]) -> web.Response:
+    attestation, created = attached
     return web.json_response(
         {**attestation_document(attestation), "created": created},
         status=HTTPStatus.CREATED if created else HTTPStatus.OK,

@@ -27,6 +27,7 @@ from artifactstore.domain.errors import (
     ArtifactNotFoundError,
     InvalidInputError,
     InvalidPackageError,
+    ObjectDamagedError,
     ObjectNotFoundError,
 )
 from artifactstore.domain.package import MemberSource, PackageContents, PackageMember, check_member_name
@@ -167,18 +168,29 @@ class Sending:
         path = f"{self.name}/{name}"
         latest = await self._latest(path)
         if latest is None or (latest.identity, latest.metadata) != (identity, metadata):
-            latest, created = await self.store.put_file(
-                self.namespace,
-                path,
-                chunks(),
-                metadata=metadata,
-                expected=[identity.sha256],
-                size_hint=identity.size_bytes,
-            )
-            self.created += created
+            latest = await self._known(path, identity, metadata)
+            if latest is None:
+                latest, created = await self.store.put_file(
+                    self.namespace,
+                    path,
+                    chunks(),
+                    metadata=metadata,
+                    expected=[identity.sha256],
+                    size_hint=identity.size_bytes,
+                )
+                self.created += created
         elif not await self._is_there(identity):  # it was found damaged
             await self.store.put_object(chunks(), namespace=self.namespace, expected=[identity.blake3])
         return latest.id
+
+    async def _known(self, path: str, identity: ObjectIdentity, metadata: ArtifactMetadata) -> Artifact | None:
+        """A new version of bytes that are there already; None if they have to be sent."""
+        if not await self._is_there(identity):
+            return None
+        try:
+            return await self.store.record_artifact(self.namespace, path, identity.blake3, metadata=metadata)
+        except (ObjectNotFoundError, ObjectDamagedError):  # they were there a moment ago
+            return None
 
     async def _latest(self, path: str) -> Artifact | None:
         try:

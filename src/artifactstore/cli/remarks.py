@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("address", type=ADDRESS)
 @click.argument("changes", metavar="KEY=VALUE|KEY-...", nargs=-1, required=True)
+@click.option(
+    "--if-match", metavar="REVISION", type=click.IntRange(1), help="Fail unless this is the artifact's revision."
+)
 @with_target
-def label(target: Target, address: Address, changes: tuple[str, ...]) -> None:
+def label(target: Target, address: Address, changes: tuple[str, ...], if_match: int | None) -> None:
     """Set labels of an artifact (KEY=VALUE), or take them away (KEY-). Others stay as they are."""
     wanted: dict[str, str | None] = {}
     for change in changes:
@@ -38,7 +41,8 @@ def label(target: Target, address: Address, changes: tuple[str, ...]) -> None:
         names.check_label_changes(wanted)
 
     async def work(store: ArtifactStore) -> dict[str, object]:
-        return artifact_document(await store.relabel(await _artifact_id(store, address), wanted))
+        revisions = None if if_match is None else frozenset({if_match})
+        return artifact_document(await store.relabel(await _artifact_id(store, address), wanted, if_match=revisions))
 
     document = target.run(work)
     labels = document["labels"]

@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 from collections.abc import AsyncIterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from uuid import UUID
@@ -89,9 +90,9 @@ def put(
             await upload(store, file)
 
     async def upload(store: ArtifactStore, file: Path) -> None:
-        from artifactstore.dataplane.sources import read_file
+        from artifactstore.dataplane.sources import opened_apart, read_file
 
-        with opened(file) as source:
+        with await opened_apart(partial(opened, file)) as source:
             size = _size(source) if str(file) != "-" else None
             with bar(size, file.name, quiet=target.as_json) as shown:
                 stream = counted(read_file(source), shown)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 import threading
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from concurrent.futures import Future
 from pathlib import Path
 from queue import SimpleQueue
@@ -37,6 +37,34 @@ def wrong_length(received: int, announced: int) -> ArtifactStoreError:
     return InvalidInputError(
         f"the source has more than the {announced} bytes that were announced; nothing was stored", field="size_hint"
     )
+
+
+async def opened_apart(opening: Callable[[], BinaryIO]) -> BinaryIO:
+    """What `opening` gives, in a thread. A named pipe is open when it has another end, which may be never.
+
+    As in `read_file`, nobody waits for the thread.
+    """
+    opened: Future[BinaryIO] = Future()
+    threading.Thread(target=_open, args=(opening, opened), daemon=True).start()
+    try:
+        return await asyncio.wrap_future(opened)
+    except asyncio.CancelledError:
+        opened.add_done_callback(_close_again)
+        raise
+
+
+def _close_again(opened: Future[BinaryIO]) -> None:
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result().close()
+
+
+def _open(opening: Callable[[], BinaryIO], opened: Future[BinaryIO]) -> None:
+    if not opened.set_running_or_notify_cancel():
+        return
+    try:
+        opened.set_result(opening())
+    except Exception as error:
+        opened.set_exception(error)
 
 
 async def read_file(file: BinaryIO) -> AsyncIterator[bytes]:
@@ -81,7 +109,7 @@ async def _once(data: bytes) -> AsyncIterator[bytes]:
 
 
 async def _read_path(path: Path) -> AsyncIterator[bytes]:
-    file = await asyncio.to_thread(path.open, "rb", buffering=0)
+    file = await opened_apart(lambda: path.open("rb", buffering=0))
     try:
         async for chunk in read_file(file):
             yield chunk

@@ -20,6 +20,7 @@
     |-- PreconditionFailedError         If-Match / If-None-Match did not hold
     |-- QuotaExceededError              the namespace holds all that it may
     |-- IdempotencyKeyReusedError       the key of another request
+    |-- RequestInProgressError          the key of a request that is not over yet
     |-- ObjectInUseError                a reference or a hold forbids the deletion
     |-- ObjectDamagedError              the stored copy is known not to be the object
     |-- StorageError                    the bytes' side failed
@@ -170,6 +171,12 @@ class IdempotencyKeyReusedError(ArtifactStoreError):
     """The idempotency key stands for another request already."""
 
     code = "idempotency-key-reused"
+
+
+class RequestInProgressError(ArtifactStoreError):
+    """A request with the same idempotency key is not over yet: ask again, and its answer will be there."""
+
+    code = "request-in-progress"
 
 
 class ObjectInUseError(ArtifactStoreError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import partial
+from operator import itemgetter
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -20,6 +21,7 @@ from artifactstore.domain.artifact import (
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import ArtifactNotFoundError, PackageNotFoundError
 from artifactstore.domain.lineage import Lineage
+from artifactstore.domain.once import Once
 from artifactstore.domain.token import Scope, Token
 from artifactstore.domain.usage import Quota, Usage
 from artifactstore.registry import commands, lineage, queries
@@ -38,7 +40,7 @@ class Catalog(ABC):
     _readers: Readers
 
     @abstractmethod
-    async def _append[T](self, command: Command[T], actor: str) -> T: ...
+    async def _append[T](self, command: Command[T], actor: str, once: Once[T] | None = None) -> T: ...
 
     @abstractmethod
     async def artifact(self, artifact_id: UUID) -> Artifact | None:
@@ -58,6 +60,7 @@ class Catalog(ABC):
         if_match: Condition = None,
         quota: Quota | None = None,
         actor: str,
+        once: Once[Artifact] | None = None,
     ) -> Artifact:
         """Record an object that is stored already as the next version of a name.
 
@@ -65,7 +68,7 @@ class Catalog(ABC):
         """
         known = commands.StoredBytes(record.identity)
         command = commands.RecordArtifact(known, uuid7(), namespace, name, metadata, create_only, if_match, quota)
-        artifact, _ = await self._append(command, actor)
+        artifact, _ = await self._append(command, actor, None if once is None else once.of(itemgetter(0)))
         return artifact
 
     async def relabel(
@@ -101,10 +104,11 @@ class Catalog(ABC):
         signature: SignatureOutcome,
         key_id: str | None,
         actor: str,
+        once: Once[tuple[Attestation, bool]] | None = None,
     ) -> tuple[Attestation, bool]:
         """Attach a statement, which is stored, to an object; and whether that is new. ObjectNotFoundError."""
         event = ObjectAttested(blake3, statement, predicate_type, signature, key_id)
-        return await self._append(commands.Attest(event), actor)
+        return await self._append(commands.Attest(event), actor, once)
 
     async def attestations(self, blake3: Digest, *, after: int = 0, limit: int = 100) -> list[tuple[int, Attestation]]:
         """A page of what is attached to an object, each with its place in the log, from the one after `after`."""
@@ -121,6 +125,7 @@ class Catalog(ABC):
         *,
         supersedes: UUID | None,
         actor: str,
+        once: Once[tuple[Package, bool]] | None = None,
     ) -> tuple[Package, bool]:
         """Seal stored objects, whose manifest is stored, as a package; one that has this manifest is not sealed twice.
 
@@ -128,8 +133,7 @@ class Catalog(ABC):
         is superseded already.
         """
         event = PackageSealed(uuid7(), namespace, name, manifest, members, supersedes)
-        package_id, created = await self._append(commands.SealPackage(event), actor)
-        return await self.package(package_id), created
+        return await self._append(commands.SealPackage(event), actor, once)
 
     async def package(self, package_id: UUID) -> Package:
         """One package; PackageNotFoundError."""
@@ -154,6 +158,12 @@ class Catalog(ABC):
         ):
             found += page
         return tuple(found)
+
+    # --- answers --------------------------------------------------------------------------------------------------
+
+    async def keep_answer[T](self, result: T, once: Once[T], *, actor: str) -> None:
+        """Keep what a request that records nothing is answered. AlreadyAnsweredError, IdempotencyKeyReusedError."""
+        await self._append(commands.KeepAnswer(result), actor, once)
 
     # --- tokens and usage -------------------------------------------------------------------------------------------
 

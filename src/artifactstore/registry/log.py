@@ -9,6 +9,9 @@ A request that refuses (raises a domain error when it decides) affects nobody el
 requests fail, no sequence number is used up, and the writer goes on. If a COMMIT fails its outcome is unknown: the log
 is read again before anybody is told. When the disk is full the requests that free space are tried once more, alone,
 after the reserve was given up; until it is whole again no other requests are served, or they would use it up.
+
+A request that is to happen once (`Once`) is looked for among those that were answered, before it decides; what it is
+answered is written by the transaction that records its events (`answers`).
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ from typing import Any, ClassVar, Protocol
 from sqlalchemy import Connection, bindparam, func, insert, literal_column, select, update
 
 from artifactstore.domain.errors import ArtifactStoreError, OutcomeUnknownError, RegistryError, StorageFullError
+from artifactstore.domain.once import KeptAnswer, Once
+from artifactstore.registry.answers import Answers, Place
 from artifactstore.registry.envelope import RecordedEvent, record, timestamp
 from artifactstore.registry.events import Event
 from artifactstore.registry.folding import apply
@@ -86,6 +91,7 @@ class _Request:
     actor: str
     future: asyncio.Future[Appended[Any]]
     begun: float  # by the loop's clock
+    once: Once[Any] | None
 
 
 type _Outcome = Appended[Any] | Exception
@@ -98,6 +104,7 @@ class _Batch:
     head: int
     recorded: list[RecordedEvent] = field(default_factory=list)
     outcomes: dict[_Request, _Outcome] = field(default_factory=dict)
+    answers: dict[Place, KeptAnswer] = field(default_factory=dict)  # to be kept
 
 
 class _CommitUnknownError(Exception):
@@ -122,6 +129,7 @@ class EventLog:
         reserve: Reserve | None,
         log: logging.Logger,
         clock: Clock = utc_now,
+        answers: Answers | None = None,
     ) -> None:
         self._writer = writer
         self._views = views
@@ -131,31 +139,36 @@ class EventLog:
         self._log = log
         self.statistics = AppendStatistics()
         self._clock = clock
+        self._answers = answers or Answers()
         self._waiting: asyncio.Queue[_Request | None] = asyncio.Queue()
         self._carried: _Request | None = None
         self._closed = False
         self._task = asyncio.create_task(self._write_batches(), name="event-log-writer")
 
-    def submit[T](self, command: Command[T], *, actor: str) -> asyncio.Future[Appended[T]]:
+    def submit[T](self, command: Command[T], *, actor: str, once: Once[T] | None = None) -> asyncio.Future[Appended[T]]:
         """Queue a request. The future tells its outcome, whoever waits for it or not; cancelling it is no undo.
 
         A domain error refuses; StorageFullError and RegistryError say that nothing of it was recorded, except
-        OutcomeUnknownError.
+        OutcomeUnknownError. With `once`: AlreadyAnsweredError, IdempotencyKeyReusedError.
         """
         future: asyncio.Future[Appended[T]] = asyncio.get_running_loop().create_future()
         if self._closed:
             future.set_exception(RegistryError("the event log is closed"))
             return future
-        self._waiting.put_nowait(_Request(command, actor, future, future.get_loop().time()))
+        self._waiting.put_nowait(_Request(command, actor, future, future.get_loop().time(), once))
         return future
 
-    async def append[T](self, command: Command[T], *, actor: str) -> Appended[T]:
+    async def append[T](self, command: Command[T], *, actor: str, once: Once[T] | None = None) -> Appended[T]:
         """Record what `command` decides; returns when it is durable.
 
         If the caller is cancelled while it waits, the events may still be recorded: whoever must know keeps the future
         of `submit`, or asks the views.
         """
-        return await self.submit(command, actor=actor)
+        return await self.submit(command, actor=actor, once=once)
+
+    def counts(self, kept: KeptAnswer) -> bool:
+        """Whether an answer that was kept is not too old."""
+        return self._answers.counts(kept, self._clock())
 
     async def close(self) -> None:
         """Record what waits, then stop."""
@@ -254,8 +267,11 @@ class EventLog:
                 keys.add(request.command.keys)
             rows = self._views.load(driver(connection), keys)
             for request in requests:
-                batch.outcomes[request] = self._decide(rows, request, batch)
-            if not batch.recorded:
+                if request.once is None:
+                    batch.outcomes[request] = self._decide(rows, request, batch)
+                else:
+                    batch.outcomes[request] = self._decide_once(connection, rows, request, request.once, batch)
+            if not batch.recorded and not batch.answers:
                 transaction.rollback()
                 return batch
             self._store(driver(connection), rows, batch)
@@ -269,9 +285,25 @@ class EventLog:
         return batch
 
     def _store(self, connection: sqlite3.Connection, rows: WorkingSet, batch: _Batch) -> None:
-        connection.executemany(_INSERT, [_event_row(item) for item in batch.recorded])
-        self._views.store(connection, rows)
-        connection.execute(_VIEWS_SEQ, (str(batch.head),))
+        if batch.recorded:
+            connection.executemany(_INSERT, [_event_row(item) for item in batch.recorded])
+            self._views.store(connection, rows)
+            connection.execute(_VIEWS_SEQ, (str(batch.head),))
+        if batch.answers:
+            self._answers.keep(connection, batch.answers, self._clock())
+
+    def _decide_once(
+        self, connection: Connection, rows: WorkingSet, request: _Request, once: Once[Any], batch: _Batch
+    ) -> _Outcome:
+        """Decide a request unless it was answered before, and keep what it is answered now. A refusal is not kept."""
+        place, now = (request.actor, once.key), self._clock()
+        kept = batch.answers.get(place) or self._answers.find(driver(connection), place, now)
+        if kept is not None:
+            return once.repeated(kept)
+        outcome = self._decide(rows, request, batch)
+        if isinstance(outcome, Appended):
+            batch.answers[place] = once.kept(outcome.answer, timestamp(now))
+        return outcome
 
     def _decide(self, rows: WorkingSet, request: _Request, batch: _Batch) -> _Outcome:
         """Decide one request and fold its events. What it raises before the fold is its own affair."""
@@ -296,18 +328,25 @@ class EventLog:
     def _settle(self, connection: Connection, failed: _CommitUnknownError) -> _Batch:
         """Whether a batch whose COMMIT failed is in the log after all. Raises what failed if it is not."""
         self._head = None
-        first = failed.batch.recorded[0]
         try:
             connection.rollback()  # SQLAlchemy's transaction, which is over but stands in the way of another
             connection.connection.rollback()  # the driver's: a COMMIT that fails may leave it open
             with connection.begin():
-                there = connection.scalar(_ID_AT, {"seq": first.seq})
+                there = self._is_there(connection, failed.batch)
                 self._head = int(connection.scalar(_HEAD) or 0)
         except Exception as error:
             raise OutcomeUnknownError(f"the outcome is unknown: {failed.cause}, and the log cannot be read") from error
-        if there != first.id.bytes:
+        if not there:
             raise failed.cause
         return failed.batch
+
+    def _is_there(self, connection: Connection, batch: _Batch) -> bool:
+        """Whether a batch is in the database: all of it is if any of it is."""
+        if batch.recorded:
+            first = batch.recorded[0]
+            return connection.scalar(_ID_AT, {"seq": first.seq}) == first.id.bytes
+        place, kept = next(iter(batch.answers.items()))
+        return self._answers.find(driver(connection), place, self._clock()) == kept
 
 
 def _urgent(requests: Sequence[_Request]) -> list[_Request]:

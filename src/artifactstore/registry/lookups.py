@@ -24,6 +24,8 @@ from artifactstore.cancellation import uninterrupted
 from artifactstore.domain.artifact import Artifact, ObjectRecord
 from artifactstore.domain.digest import Algorithm, Digest
 from artifactstore.domain.errors import RegistryError
+from artifactstore.domain.once import KeptAnswer
+from artifactstore.registry import answers
 from artifactstore.registry.queries import OBJECT
 from artifactstore.registry.rows import ObjectRow
 from artifactstore.registry.schema import views
@@ -87,6 +89,11 @@ def artifact(artifact_id: UUID) -> Lookup[Artifact | None]:
 def latest(namespace: str, name: str) -> Lookup[Artifact | None]:
     """The latest version of a name; None when it is tombstoned or was never there."""
     return Lookup(_LATEST, (namespace, name), _artifact)
+
+
+def kept_answer(actor: str, key: str) -> Lookup[KeptAnswer | None]:
+    """What a request under an idempotency key was answered, however long ago."""
+    return Lookup(answers.FIND, (actor, key), lambda row: None if row is None else KeptAnswer(*row))
 
 
 def _object(row: Row | None) -> ObjectRecord | None:

@@ -21,7 +21,7 @@ from artifactstore.domain.errors import InvalidQueryError
 from artifactstore.domain.token import Token
 from artifactstore.domain.usage import Usage
 from artifactstore.registry.envelope import RecordedEvent
-from artifactstore.registry.rows import AttestationRow, ObjectRow, TokenRow
+from artifactstore.registry.rows import AttestationRow, ObjectRow, PackageRow, TokenRow
 from artifactstore.registry.schema import events as log
 from artifactstore.registry.schema import views
 from artifactstore.registry.search import PAGE_BYTES
@@ -137,18 +137,8 @@ def tokens(connection: Connection, after: int, limit: int) -> list[tuple[int, To
 
 
 def _package(row: Row[*tuple[Any, ...]]) -> Package:
-    return Package(
-        UUID(bytes=row.id),
-        row.namespace,
-        row.name,
-        ObjectIdentity(Digest.blake3(row.manifest), Digest.sha256(row.manifest_sha256), row.manifest_size_bytes),
-        row.members,
-        row.size_bytes,
-        row.created_at,
-        row.created_by,
-        None if row.supersedes is None else UUID(bytes=row.supersedes),
-        None if row.superseded_by is None else UUID(bytes=row.superseded_by),
-    )
+    manifest = ObjectIdentity(Digest.blake3(row.manifest), Digest.sha256(row.manifest_sha256), row.manifest_size_bytes)
+    return PackageRow(*row[:-2]).package(manifest)
 
 
 def deleting(connection: Connection, after: bytes, limit: int) -> list[ObjectRecord]:

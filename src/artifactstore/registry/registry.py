@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -19,8 +20,10 @@ from artifactstore.cancellation import obtained, uninterrupted
 from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectRecord, Retrievals
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
 from artifactstore.domain.errors import ArtifactStoreError, LogCorruptError, ObjectNotFoundError, RegistryError
+from artifactstore.domain.once import KeptAnswer, Once
 from artifactstore.domain.usage import Quota
 from artifactstore.registry import commands, lookups, migration, queries, rebuilding, search
+from artifactstore.registry.answers import DEFAULT_WINDOW, Answers
 from artifactstore.registry.catalog import Catalog
 from artifactstore.registry.commands import Condition
 from artifactstore.registry.envelope import RecordedEvent
@@ -86,6 +89,7 @@ class Registry(Catalog):
         reserve_bytes: int = DEFAULT_RESERVE_BYTES,
         log: logging.Logger = _DEFAULT_LOG,
         clock: Clock = utc_now,
+        answers_kept: timedelta = DEFAULT_WINDOW,
     ) -> Self:
         """Open the registry of `directory`, and make or migrate it unless `read_only`.
 
@@ -116,7 +120,10 @@ class Registry(Catalog):
             if isinstance(error, DATABASE_ERRORS):
                 raise failure(error) from error
             raise
-        appender = EventLog(writer, Views(views), log_id=log_id, head=head, reserve=kept, log=log, clock=clock)
+        answers = Answers(answers_kept)
+        appender = EventLog(
+            *(writer, Views(views)), log_id=log_id, head=head, reserve=kept, log=log, clock=clock, answers=answers
+        )
         return await cls._open_readers(file, writer, appender)
 
     @classmethod
@@ -158,6 +165,7 @@ class Registry(Catalog):
         mended: bool = False,
         quota: Quota | None = None,
         actor: str,
+        once: Once[tuple[ObjectRecord, bool]] | None = None,
     ) -> tuple[ObjectRecord, bool]:
         """Record a bare upload whose bytes are durable; the object, and whether it is new.
 
@@ -165,7 +173,7 @@ class Registry(Catalog):
         QuotaExceededError: the namespace has no room for it.
         """
         upload = commands.Upload(identity, backend_id, primary_algorithm, mended)
-        return self.uploads.counted(await self._append(commands.RecordObject(upload, namespace, quota), actor))
+        return self.uploads.counted(await self._append(commands.RecordObject(upload, namespace, quota), actor, once))
 
     async def record_artifact(
         self,
@@ -181,6 +189,7 @@ class Registry(Catalog):
         mended: bool = False,
         quota: Quota | None = None,
         actor: str,
+        once: Once[tuple[Artifact, bool]] | None = None,
     ) -> tuple[Artifact, bool]:
         """Record durable bytes as the next version of a name; the artifact, and whether its object is new.
 
@@ -189,7 +198,7 @@ class Registry(Catalog):
         """
         upload = commands.Upload(identity, backend_id, primary_algorithm, mended)
         command = commands.RecordArtifact(upload, uuid7(), namespace, name, metadata, create_only, if_match, quota)
-        return self.uploads.counted(await self._append(command, actor))
+        return self.uploads.counted(await self._append(command, actor, once))
 
     async def mark_damaged(
         self,
@@ -232,10 +241,10 @@ class Registry(Catalog):
         """Record downloads, summed, as one event."""
         await self._append(commands.RecordRetrievals(tuple(entries)), actor)
 
-    async def _append[T](self, command: Command[T], actor: str) -> T:
+    async def _append[T](self, command: Command[T], actor: str, once: Once[T] | None = None) -> T:
         if self._log is None:
             raise RegistryError("the registry is open only for reading, or is closed")
-        return (await self._log.append(command, actor=actor)).answer
+        return (await self._log.append(command, actor=actor, once=once)).answer
 
     # --- queries ----------------------------------------------------------------------------------------------------
 
@@ -246,6 +255,11 @@ class Registry(Catalog):
         found = await self.latest(namespace, name)
         latest = None if found is None else found.identity.blake3
         commands.check_condition(latest, create_only=create_only, if_match=if_match)
+
+    async def kept_answer(self, actor: str, key: str) -> KeptAnswer | None:
+        """What a request under an idempotency key was answered; None if there was none, or it is too long ago."""
+        kept = await self._lookups.ask(lookups.kept_answer(actor, key))
+        return kept if kept is not None and self._log is not None and self._log.counts(kept) else None
 
     async def object(self, digest: Digest) -> ObjectRecord | None:
         """An object in any state, by either digest."""

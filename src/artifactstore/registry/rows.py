@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from uuid import UUID
 
-from artifactstore.domain.artifact import Attestation, ObjectRecord, ObjectState, SignatureOutcome
+from artifactstore.domain.artifact import Attestation, ObjectRecord, ObjectState, Package, SignatureOutcome
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
 from artifactstore.domain.token import Scope, Token
 
@@ -156,6 +156,21 @@ class PackageRow:
     created_at: str
     created_by: str
     created_seq: int
+
+    def package(self, manifest: ObjectIdentity) -> Package:
+        """The row as the domain's record; `manifest` is the object that it names."""
+        return Package(
+            UUID(bytes=self.id),
+            self.namespace,
+            self.name,
+            manifest,
+            self.members,
+            self.size_bytes,
+            self.created_at,
+            self.created_by,
+            None if self.supersedes is None else UUID(bytes=self.supersedes),
+            None if self.superseded_by is None else UUID(bytes=self.superseded_by),
+        )
 
 
 @dataclass(slots=True)

@@ -49,6 +49,10 @@ from artifactstore.registry.rows import (
 from artifactstore.registry.schema import ViewTables
 from artifactstore.registry.sqlite import prepared
 
+#: Of the objects that a statement is about, so many are looked at: more than a batch deletes (`log.MAX_BATCH`), so that
+#: one is left if there are as many.
+ENOUGH_STATED = 513
+
 
 def _columns(row: type[Any]) -> tuple[str, ...]:
     return tuple(item.name for item in fields(row))
@@ -145,7 +149,7 @@ class Views:
             rows.referenced[blake3] = any(
                 find(reference, (blake3,)).fetchone() is not None for reference in self._references
             )
-            rows.stated[blake3] = {about for (about,) in find(self._stated, (blake3,))}
+            rows.stated[blake3] = {about for (about,) in find(self._stated, (blake3,)).fetchmany(ENOUGH_STATED)}
         self._artifacts.load(connection, keys.artifacts, ArtifactRow, rows.artifacts)
         self._tokens.load(connection, keys.tokens, TokenRow, rows.tokens)
         self._load_packages(connection, keys, rows)
@@ -156,10 +160,12 @@ class Views:
         return rows
 
     def _load_packages(self, connection: sqlite3.Connection, keys: Keys, rows: WorkingSet) -> None:
-        self._packages.load(connection, keys.packages, PackageRow, rows.packages)
+        packages = set(keys.packages)
         for manifest in keys.manifests:
             found = connection.execute(self._package_of, (manifest,)).fetchone()
             rows.by_manifest[manifest] = None if found is None else found[0]
+            packages.update(found or ())
+        self._packages.load(connection, packages, PackageRow, rows.packages)
 
     def _load_usage(self, connection: sqlite3.Connection, keys: Keys, rows: WorkingSet) -> None:
         namespaces = set(keys.usage)

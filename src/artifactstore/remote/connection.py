@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 from multidict import CIMultiDict, istr
+from uuid_utils import uuid7
 from yarl import URL
 
 from artifactstore.domain import errors
@@ -21,6 +23,10 @@ from artifactstore.tracing import SCOPE, TRACEPARENT
 #: How long a server may say nothing, in seconds. There is no limit on a whole transfer.
 PATIENCE = 300.0
 _CONNECT = 30.0
+#: How long is waited before a request whose answer was lost is sent again, in seconds.
+_PAUSES = (0.2, 1.0, 3.0)
+#: What says that a connection broke, or was never made.
+_BROKEN = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientPayloadError, ConnectionError)
 _PROBLEM = "urn:artifact-store:problem:"
 
 
@@ -101,6 +107,27 @@ class Connection:
             body = await response.read()
         with self.understood():
             return parse(_document(body))
+
+    async def once[T](self, attempt: Callable[[tuple[str, str]], Awaitable[T]], *, repeatable: bool = True) -> T:
+        """What `attempt` makes of a request that has the field it is given: a key, so that it happens once.
+
+        When its answer is lost it is sent again, if it is `repeatable`, three times at most.
+        """
+        key = ("Idempotency-Key", str(uuid7()))
+        lost = False
+        for pause in _PAUSES if repeatable else ():
+            try:
+                return await attempt(key)
+            except errors.RemoteError as error:
+                broken = isinstance(error.__cause__, _BROKEN)
+                lost = lost or (broken and not isinstance(error.__cause__, aiohttp.ClientConnectorError))
+                if not (broken and lost):  # it answered, if not what it should, or nobody was there in the first place
+                    raise
+            except errors.RequestInProgressError:  # as it is while the server ends what was sent before
+                if not lost:
+                    raise
+            await asyncio.sleep(pause)
+        return await attempt(key)
 
     @contextmanager
     def understood(self) -> Iterator[None]:

@@ -50,8 +50,9 @@ class RemotePackages:
             body = json.dumps(document, ensure_ascii=False).encode()
         except UnicodeEncodeError:
             raise errors.InvalidPackageError("what a package says is UTF-8") from None
-        return await self._server.ask(
-            "POST", "/v1/packages", parse, data=body, headers=[(hdrs.CONTENT_TYPE, "application/json")]
+        fields = [(hdrs.CONTENT_TYPE, "application/json")]
+        return await self._server.once(
+            lambda key: self._server.ask("POST", "/v1/packages", parse, data=body, headers=[*fields, key])
         )
 
     async def package(self, package_id: UUID) -> Package:

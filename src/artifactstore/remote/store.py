@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -114,7 +115,29 @@ class RemoteStore(RemoteCatalog, RemotePackages):
         unchecked: Sequence[Digest],
         ask_first: bool,
     ) -> T:
-        """Send a source. `unchecked`: digests that the server would not compare, or not before it has stored."""
+        """Send a source, once; again when the answer is lost and it can be read again.
+
+        `unchecked`: digests that the server would not compare, or not before it has stored.
+        """
+        return await self._server.once(
+            lambda key: self._send(
+                method, path, parse, source, size_hint, [*headers, key], unchecked=unchecked, ask_first=ask_first
+            ),
+            repeatable=isinstance(source, bytes | Path),
+        )
+
+    async def _send[T](
+        self,
+        method: str,
+        path: str,
+        parse: Callable[[dict[str, Any]], T],
+        source: Source,
+        size_hint: int | None,
+        headers: Headers,
+        *,
+        unchecked: Sequence[Digest],
+        ask_first: bool,
+    ) -> T:
         # The client's own limit on silence begins after the body; until it is asked for, this one counts.
         silence = asyncio.timeout(connection.PATIENCE)
         try:

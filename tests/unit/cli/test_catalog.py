@@ -81,6 +81,14 @@ def test_labels_are_set_and_taken_away(cli: Cli, target: list[str]) -> None:
     assert cli("label", "ci/none", "a=1", *target).failed(1)
 
 
+def test_labels_are_set_on_the_revision_that_was_seen(cli: Cli, target: list[str]) -> None:
+    put(cli, target, "ci/a")
+    (seen,) = cli("label", "ci/a", "n=1", "--if-match", "1", *target, "--json").succeeded().documents
+    assert seen["revision"] == 2
+    assert "the artifact is at revision 2" in cli("label", "ci/a", "n=2", "--if-match", "1", *target).failed()
+    cli("label", "ci/a", "n=2", "--if-match", "0", *target).failed(2)
+
+
 def test_show_tells_of_sources_and_of_what_was_derived(cli: Cli, target: list[str]) -> None:
     source = put(cli, target, "ci/source", data=b"source")
     middle = put(cli, target, "ci/middle", "--provenance", json.dumps({"inputs": [source["id"]]}), data=b"middle")

@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import pytest
 
+from artifactstore.remote import RemoteStore
+from artifactstore.store import Store
 from tests.unit.cli.conftest import Cli, running_gateway
 
 FILES = {"junit.xml": b"<testsuite/>", "logs/run.log": b"all is well\n" * 1000, ".coverage": b"SQLite", "empty": b""}
@@ -74,6 +76,18 @@ def test_with_metadata_the_files_are_artifacts_once(cli: Cli, where: list[str], 
     assert {item["provenance"]["revision"] for item in found} == {"1f2e"}
     shown = one(cli, "package", "show", sealed["id"], *where)
     assert {item["artifact_id"] for item in shown["members"]} == {item["id"] for item in found}
+
+
+def test_bytes_that_are_there_become_artifacts_without_being_sent(
+    cli: Cli, where: list[str], directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one(cli, "package", "ingest", directory, "ci/plain", *where)
+    for store in (Store, RemoteStore):
+        monkeypatch.setattr(store, "put_file", None)  # nobody may call it
+    sealed = one(cli, "package", "ingest", directory, "ci/run", "--kind", "evidence", *where)
+    assert sealed["stored"] == 0
+    found = cli("ls", "ci/run/", "--kind", "evidence", *where, "--json").succeeded().documents
+    assert len(found) == len(FILES)
 
 
 def test_everything_that_no_package_can_hold_is_named_and_nothing_stored(

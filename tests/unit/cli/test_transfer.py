@@ -9,10 +9,12 @@ import signal
 import subprocess
 import sys
 import termios
+import threading
 from pathlib import Path
 
 import pytest
 
+from tests.syscalls import waits_in_open
 from tests.unit.cli.conftest import Cli
 
 LARGE = bytes(range(256)) * 16384  # more than a pipe holds
@@ -131,6 +133,28 @@ def test_an_interrupt_ends_the_wait_for_a_silent_input(end: str, target: list[st
     os.close(ours)
     assert (process.returncode, out, err) == (130, b"", b"artifactstore: interrupted\n")
     assert cli("ls", *target).succeeded().out == ""
+
+
+def test_an_interrupt_ends_the_wait_for_a_pipes_other_end(work: Path, target: list[str], cli: Cli) -> None:
+    os.mkfifo(work / "pipe")
+    with subprocess.Popen(
+        [*ARTIFACTSTORE, "put", "pipe", "--name", "default/a", *target], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        while not waits_in_open(process.pid) and process.poll() is None:
+            os.sched_yield()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, b"", b"artifactstore: interrupted\n")
+    assert cli("ls", *target).succeeded().out == ""
+
+
+def test_a_named_pipe_is_stored(work: Path, target: list[str], cli: Cli) -> None:
+    os.mkfifo(work / "pipe")
+    writer = threading.Thread(target=(work / "pipe").write_bytes, args=(b"through a pipe",))
+    writer.start()
+    cli("put", "pipe", "--name", "default/a", *target).succeeded()
+    writer.join()
+    assert cli("get", "default/a", "-o", "-", *target).out == "through a pipe"
 
 
 def unread(descriptor: int) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ import pytest
 
 from artifactstore.dataplane.sources import READ_BYTES, read_file, stream_of
 from artifactstore.dataplane.spi import Buffer
-from tests.syscalls import descriptors_under
+from tests.syscalls import descriptors_under, waits_in_open
 
 DATA = os.urandom(2 * READ_BYTES + 17)
 
@@ -47,6 +48,21 @@ async def test_a_path_that_is_given_up_is_closed(tmp_path: Path) -> None:
 async def test_what_is_not_a_file_has_no_known_size(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     assert stream_of(tmp_path / "fifo")[1] is None
+
+
+async def test_a_pipe_that_nobody_writes_is_waited_for_and_given_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    stream, _ = stream_of(tmp_path / "fifo")
+    reading = asyncio.ensure_future(anext(aiter(stream)))
+    while not waits_in_open(os.getpid()):
+        await asyncio.sleep(0.001)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    writer = os.open(tmp_path / "fifo", os.O_WRONLY)  # the thread opens it after all, and closes it again
+    while len(descriptors_under(tmp_path)) > 1:
+        await asyncio.sleep(0.001)
+    os.close(writer)
 
 
 async def test_a_file_that_is_not_there_is_the_systems_error(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ import pytest
 from sqlalchemy import Connection, event
 from uuid_utils.compat import uuid7
 
-from artifactstore.domain.artifact import ArtifactMetadata
+from artifactstore.domain.artifact import ArtifactMetadata, SignatureOutcome
 from artifactstore.domain.digest import Algorithm
 from artifactstore.domain.errors import ObjectInUseError, ObjectNotFoundError, OutcomeUnknownError, RegistryError
 from artifactstore.registry.commands import (
+    Attest,
     DeleteObject,
     MarkSound,
     PurgeObject,
@@ -24,10 +25,11 @@ from artifactstore.registry.commands import (
     Upload,
 )
 from artifactstore.registry.envelope import RecordedEvent
-from artifactstore.registry.events import Event
+from artifactstore.registry.events import Event, ObjectAttested
 from artifactstore.registry.log import MAX_BATCH, Appended, Command, EventLog
 from artifactstore.registry.registry import Registry
 from artifactstore.registry.rows import Keys, WorkingSet
+from artifactstore.registry.views import ENOUGH_STATED
 from tests.unit.registry.conftest import ACTOR, execute, identity, put_file, put_object
 
 
@@ -316,3 +318,21 @@ async def test_a_deletion_voids_the_claims(registry: Registry, log: EventLog, at
     assert await registry.object_claimed(identity(1).blake3, "default")
     assert not await registry.object_claimed(identity(1).blake3, "other")
     assert await registry.verify_views() is None
+
+
+async def test_of_what_a_statement_is_about_a_batch_cannot_delete_all_that_is_looked_at(
+    registry: Registry, log: EventLog
+) -> None:
+    assert ENOUGH_STATED > MAX_BATCH
+    subjects, statement = range(1, ENOUGH_STATED + 20), 9999
+    await outcomes(log, [stored(number) for number in (*subjects, statement)])
+    about = [
+        ObjectAttested(identity(number).blake3, identity(statement).blake3, "x", SignatureOutcome.UNSIGNED, None)
+        for number in subjects
+    ]
+    await outcomes(log, [Attest(event) for event in about])
+    (refused,) = await outcomes(log, [DeleteObject(identity(statement).blake3)])
+    assert isinstance(refused, ObjectInUseError)
+    await outcomes(log, [DeleteObject(identity(number).blake3) for number in subjects])
+    (deleted,) = await outcomes(log, [DeleteObject(identity(statement).blake3)])
+    assert [event.type for event in deleted.events] == ["object.deleted"]

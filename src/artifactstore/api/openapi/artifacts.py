@@ -98,6 +98,7 @@ PATHS: Json = {
             "Record an artifact for bytes that are stored already",
             description="The next version of the name. An optional member that is null says nothing.",
             parameters=[
+                *parameters("Idempotency-Key"),
                 field("If-Match", "Entity tags of content, or `*`: 412 unless the latest version has one of them."),
                 field("If-None-Match", "`*`: create only. Entity tags: 412 if the latest version has one of them."),
             ],
@@ -106,7 +107,7 @@ PATHS: Json = {
                 201: answer(
                     "The version is recorded, and durable",
                     schema("Artifact"),
-                    headers=headers("Location", ETag="RevisionETag"),
+                    headers=headers("Location", "Idempotency-Replayed", ETag="RevisionETag"),
                 )
             },
             refused=[
@@ -117,6 +118,7 @@ PATHS: Json = {
                 errors.PreconditionFailedError,
                 *refusals.DOCUMENT,
                 *refusals.WRITING,
+                *refusals.KEYED,
             ],
         ),
     },

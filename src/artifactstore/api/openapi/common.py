@@ -18,6 +18,8 @@ from artifactstore.api.openapi.parts import (
 from artifactstore.domain import names
 
 DIGEST = "^(blake3|sha256):[0-9A-Fa-f]{64}$"
+#: Of an idempotency key: visible ASCII without `"`, `,` and `\`, or a quoted string.
+KEY = r'^([!#-+\--\[\]-~]{1,255}|"([!#-\[\]-~]|\\["\\]){1,255}")$'
 BLAKE3_TAG = '^"blake3:[0-9a-f]{64}"$'
 NAMESPACE = "^[a-z0-9][a-z0-9._-]{0,63}$"
 WORD = "^[a-z0-9][a-z0-9._/-]{0,63}$"
@@ -92,6 +94,13 @@ PARAMETERS: Json = {
         "Bytes in a coding are refused: an object is what its digest is of.",
         {"type": "string", "pattern": "^(identity)?$"},
     ),
+    "Idempotency-Key": field(
+        "Idempotency-Key",
+        "A name of the client's own for this request, such as a UUID, once. The same request, sent again with the same "
+        "key, is answered as it was the first time, and nothing is done twice. A refused request uses no key up.",
+        {"type": "string", "pattern": KEY},
+        example='"019a2c3e-7b51-7c04-9d1f-52c6a0b7e811"',
+    ),
     "Expect": field(
         "Expect",
         "What can be refused is refused before the body is sent.",
@@ -99,6 +108,7 @@ PARAMETERS: Json = {
     ),
 }
 UPLOAD = ("Expect", "Repr-Digest", "Content-Digest", "Content-Encoding")
+KEYED_UPLOAD = ("Idempotency-Key", *UPLOAD)
 
 
 def _header(description: str, rules: Json | None = None, *, always: bool = True) -> Json:
@@ -132,6 +142,11 @@ HEADERS: Json = {
     "Cache-Control": _header("A cache asks before it uses what it has.", {"const": "no-cache"}),
     "Content-Security-Policy": _header("A stored page cannot act.", {"const": "sandbox; default-src 'none'"}),
     "Cross-Origin-Resource-Policy": _header("Nor be embedded elsewhere.", {"const": "same-origin"}),
+    "Idempotency-Replayed": _header(
+        "`true` on an answer that was given before, to the same request with the same `Idempotency-Key`.",
+        {"const": "true"},
+        always=False,
+    ),
     "Link": _header('The following page, as `rel="next"`; none at the end.', always=False),
     "Allow": _header("The methods that the address takes."),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from artifactstore.api.openapi import refusals
 from artifactstore.api.openapi.artifacts import ARTIFACT, ARTIFACT_EXAMPLE
-from artifactstore.api.openapi.common import CREATED, UPLOAD
+from artifactstore.api.openapi.common import CREATED, KEYED_UPLOAD
 from artifactstore.api.openapi.content import content_operation
 from artifactstore.api.openapi.parts import (
     Json,
@@ -71,14 +71,14 @@ PATHS: Json = {
                 ),
                 _IF_MATCH,
                 _IF_NONE_MATCH,
-                *parameters(*UPLOAD),
+                *parameters(*KEYED_UPLOAD),
             ],
             body=binary("The bytes, with a length or chunked."),
             answers={
                 201: answer(
                     "The version is recorded, and durable",
                     schema("StoredArtifact"),
-                    headers=headers("Location", "ETag"),
+                    headers=headers("Location", "ETag", "Idempotency-Replayed"),
                 )
             },
             refused=[
@@ -86,6 +86,7 @@ PATHS: Json = {
                 errors.InvalidMetadataError,
                 errors.PreconditionFailedError,
                 *refusals.UPLOADING,
+                *refusals.KEYED,
             ],
         ),
         "delete": operation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from artifactstore.api.openapi import refusals
-from artifactstore.api.openapi.common import IDENTITY, IDENTITY_EXAMPLE, UPLOAD
+from artifactstore.api.openapi.common import IDENTITY, IDENTITY_EXAMPLE, KEYED_UPLOAD, UPLOAD
 from artifactstore.api.openapi.content import content_operation
 from artifactstore.api.openapi.parts import (
     Json,
@@ -32,6 +32,10 @@ _STORED = {
     200: answer("The registry had the object", schema("StoredObject"), headers=headers("Location", "ETag")),
     201: answer("The object is new, and durable", schema("StoredObject"), headers=headers("Location", "ETag")),
 }
+_STORED_ONCE = {
+    status: {**stored, "headers": {**stored["headers"], **headers("Idempotency-Replayed")}}
+    for status, stored in _STORED.items()
+}
 _BODY = binary("The bytes, with a length or chunked; none is an object of no bytes.")
 
 PATHS: Json = {
@@ -41,10 +45,10 @@ PATHS: Json = {
             "Store a body",
             description="The answer is sent when the bytes and the event that names them are durable. Uploading what "
             "is stored changes nothing; if the stored copy is missing or damaged, the upload mends it.",
-            parameters=[_NAMESPACE, *parameters(*UPLOAD)],
+            parameters=[_NAMESPACE, *parameters(*KEYED_UPLOAD)],
             body=_BODY,
-            answers=_STORED,
-            refused=[errors.InvalidNameError, *refusals.UPLOADING],
+            answers=_STORED_ONCE,
+            refused=[errors.InvalidNameError, *refusals.UPLOADING, *refusals.KEYED],
         )
     },
     "/v1/objects/{digest}": {
@@ -83,9 +87,17 @@ PATHS: Json = {
         "post": operation(
             "verifyObject",
             "Read the stored copy again, and digest it",
-            description="A failure is recorded, and marks the object damaged.",
-            answers={200: answer("What it showed", schema("Verification"))},
-            refused=[errors.InvalidDigestError, errors.ObjectNotFoundError, *refusals.BYTES, *refusals.WRITING],
+            description="A failure is recorded, and marks the object damaged. With an `Idempotency-Key`, the first "
+            "answer is given again: what the copy was then.",
+            parameters=parameters("Idempotency-Key"),
+            answers={200: answer("What it showed", schema("Verification"), headers=headers("Idempotency-Replayed"))},
+            refused=[
+                errors.InvalidDigestError,
+                errors.ObjectNotFoundError,
+                *refusals.BYTES,
+                *refusals.WRITING,
+                *refusals.KEYED,
+            ],
         ),
     },
 }

@@ -43,14 +43,21 @@ PATHS: Json = {
             description="Each member is there already, as an object or an artifact. The manifest, an in-toto Statement "
             "v1, is stored as an object; one event seals the package. The same package again is answered 200, with the "
             "package that is there. The document has at most 16 MiB.",
+            parameters=parameters("Idempotency-Key"),
             body={
                 "description": "The package to be.",
                 "required": True,
                 "content": {JSON: {"schema": schema("Sealing")}},
             },
             answers={
-                200: answer("It was sealed already", schema("SealedPackage"), headers=headers("Location")),
-                201: answer("It is sealed", schema("SealedPackage"), headers=headers("Location")),
+                200: answer(
+                    "It was sealed already",
+                    schema("SealedPackage"),
+                    headers=headers("Location", "Idempotency-Replayed"),
+                ),
+                201: answer(
+                    "It is sealed", schema("SealedPackage"), headers=headers("Location", "Idempotency-Replayed")
+                ),
             },
             refused=[
                 errors.InvalidPackageError,
@@ -62,6 +69,7 @@ PATHS: Json = {
                 errors.PreconditionFailedError,
                 *refusals.BYTES,
                 *refusals.WRITING,
+                *refusals.KEYED,
             ],
         ),
         "get": operation(

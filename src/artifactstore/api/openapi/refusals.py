@@ -36,6 +36,12 @@ BODY: tuple[Refusal, ...] = (
     "too-many-uploads",
 )
 UPLOADING: tuple[Refusal, ...] = (*BODY, *BYTES, *WRITING)
+#: What a request that may name an idempotency key may be refused with.
+KEYED: tuple[Refusal, ...] = (
+    errors.InvalidInputError,
+    errors.RequestInProgressError,
+    errors.IdempotencyKeyReusedError,
+)
 DOCUMENT: tuple[Refusal, ...] = (errors.InvalidInputError, "unsupported-media-type", *BODY)
 
 #: What a problem document tells besides, where the answer knows it.

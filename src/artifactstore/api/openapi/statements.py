@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from artifactstore.api.openapi import refusals
-from artifactstore.api.openapi.common import B3_EXAMPLE, TIME, TIME_EXAMPLE, UUID_EXAMPLE
+from artifactstore.api.openapi.common import B3_EXAMPLE, KEYED_UPLOAD, TIME, TIME_EXAMPLE, UUID_EXAMPLE
 from artifactstore.api.openapi.parts import (
     Json,
     answer,
@@ -40,19 +40,26 @@ PATHS: Json = {
             description="The body is kept byte for byte, as an object of the artifact's namespace. One of the "
             "statement's subjects is the object: it has its `sha256` or its `blake3` digest, and no other. A signature "
             "is verified with the keys that the gateway has, and the outcome is recorded.",
-            parameters=parameters("Expect", "Repr-Digest", "Content-Digest", "Content-Encoding"),
+            parameters=parameters(*KEYED_UPLOAD),
             body=document("An in-toto Statement v1, or a DSSE envelope of one; at most 1 MiB.", {"type": "object"}),
             answers={
                 200: answer(
-                    "It was attached with this outcome", schema("StoredAttestation"), headers=headers("Location")
+                    "It was attached with this outcome",
+                    schema("StoredAttestation"),
+                    headers=headers("Location", "Idempotency-Replayed"),
                 ),
-                201: answer("It is attached, and durable", schema("StoredAttestation"), headers=headers("Location")),
+                201: answer(
+                    "It is attached, and durable",
+                    schema("StoredAttestation"),
+                    headers=headers("Location", "Idempotency-Replayed"),
+                ),
             },
             refused=[
                 *_BY_ID,
                 errors.InvalidStatementError,
                 errors.ObjectNotFoundError,
                 *refusals.UPLOADING,
+                *refusals.KEYED,
             ],
         ),
     }

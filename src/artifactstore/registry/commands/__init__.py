@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from artifactstore.registry.commands.answers import KeepAnswer
 from artifactstore.registry.commands.artifacts import (
     Condition,
     RecordArtifact,
@@ -28,6 +29,7 @@ __all__ = [
     "Condition",
     "DeleteObject",
     "IssueToken",
+    "KeepAnswer",
     "MarkDamaged",
     "MarkSound",
     "PurgeObject",

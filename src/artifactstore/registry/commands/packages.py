@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from artifactstore.domain.artifact import ObjectState
+from artifactstore.domain.artifact import ObjectState, Package
 from artifactstore.domain.errors import ObjectDamagedError, PackageNotFoundError, PreconditionFailedError
 from artifactstore.registry.commands.command import Plain
-from artifactstore.registry.commands.objects import present
+from artifactstore.registry.commands.objects import present, row_of
 from artifactstore.registry.envelope import RecordedEvent
 from artifactstore.registry.events import Event, PackageSealed
 from artifactstore.registry.rows import Keys, WorkingSet
@@ -52,8 +52,10 @@ class SealPackage(Plain):
                 raise PreconditionFailedError(f"package {event.supersedes} is superseded by {successor} already")
         return (event,)
 
-    def answer(self, rows: WorkingSet, recorded: Sequence[RecordedEvent]) -> tuple[UUID, bool]:
+    def answer(self, rows: WorkingSet, recorded: Sequence[RecordedEvent]) -> tuple[Package, bool]:
         """The package that has the manifest, and whether it is new."""
         found = rows.by_manifest[self.event.manifest.value]
         assert found is not None  # noqa: S101 - it was there, or was folded just now
-        return UUID(bytes=found), bool(recorded)
+        package = rows.packages[found]
+        assert package is not None  # noqa: S101 - it is loaded with its manifest
+        return package.package(row_of(rows, self.event.manifest).identity), bool(recorded)
