@@ -123,6 +123,7 @@ async def _assemble(settings: Settings, held: AsyncExitStack, *, read_only: bool
         retrievals,
         actor=actor or f"local:{_user()}",
         max_object_bytes=settings.max_object_bytes,
+        quotas=settings.namespace_quotas,
         cache=cache,
         statements=statements,
     )

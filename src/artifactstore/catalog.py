@@ -18,6 +18,7 @@ from artifactstore.domain.errors import ArtifactNotFoundError, InvalidStatementE
 from artifactstore.domain.lineage import Lineage
 from artifactstore.domain.once import Once
 from artifactstore.domain.search import SearchTerms
+from artifactstore.domain.usage import Quotas
 from artifactstore.manifests.statement import MAX_STATEMENT_BYTES, Statement
 from artifactstore.readcache import ReadCache
 from artifactstore.registry.envelope import timestamp
@@ -46,6 +47,7 @@ class ArtifactCatalog(ABC):
     _actor: str
     _cache: ReadCache
     _statements: StatementPolicy
+    _quotas: Quotas
 
     @abstractmethod
     async def put_object(self, source: Source, *, namespace: str = names.DEFAULT_NAMESPACE) -> StoredObject:
@@ -154,6 +156,7 @@ class ArtifactCatalog(ABC):
                     metadata=metadata,
                     create_only=create_only,
                     if_match=if_match,
+                    quota=self._quotas.of(namespace),
                     actor=self._actor,
                     once=once,
                 )

@@ -12,7 +12,7 @@ in memory of an object (`readcache`) is forgotten after each event on it, before
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from artifactstore.cancellation import uninterrupted
@@ -35,10 +35,14 @@ from artifactstore.domain.errors import (
     StorageError,
     UnreadableCopyError,
 )
+from artifactstore.domain.usage import Quota
 from artifactstore.readcache import ReadCache
 from artifactstore.registry.registry import Registry
 
 _log = logging.getLogger(__name__)
+
+#: Is asked once the bytes are known and before they are published; it refuses by raising.
+type Admission = Callable[[ObjectIdentity], Awaitable[None]]
 
 
 class ObjectLifecycle:
@@ -52,11 +56,12 @@ class ObjectLifecycle:
 
     @asynccontextmanager
     async def ingest(
-        self, stream: Stream, hints: IngestHints, expected: Sequence[Digest], *, actor: str
+        self, stream: Stream, hints: IngestHints, expected: Sequence[Digest], *, admit: Admission, actor: str
     ) -> AsyncIterator[IngestResult]:
         """Publish the bytes and hold the object's lock until the body of the `async with` has recorded them.
 
-        DigestMismatchError, with nothing stored, unless each of `expected` is a digest of them.
+        DigestMismatchError, with nothing stored, unless each of `expected` is a digest of them; nothing is stored
+        either when `admit` refuses them.
         """
         async with AsyncExitStack() as held:
 
@@ -65,6 +70,7 @@ class ObjectLifecycle:
                     if not identity.matches(digest):
                         actual = identity.digest(digest.algorithm)
                         raise DigestMismatchError(f"{digest} was announced; the bytes received are {actual}")
+                await admit(identity)
                 await held.enter_async_context(self.locks.hold(identity.blake3.value))
                 return _verdict(await self._looked_at(identity, actor))
 
@@ -112,11 +118,14 @@ class ObjectLifecycle:
             return None, "unreadable"
         return size, None if size == record.identity.size_bytes else "digest-mismatch"
 
-    async def claim(self, known: ObjectRecord, namespace: str, *, actor: str) -> bool:
-        """Record an upload of a live object to `namespace` without its bytes; False if they are needed after all."""
-        return await uninterrupted(self._claim(known, namespace, actor))
+    async def claim(self, known: ObjectRecord, namespace: str, quota: Quota | None, *, actor: str) -> bool:
+        """Record an upload of a live object to `namespace` without its bytes; False if they are needed after all.
 
-    async def _claim(self, known: ObjectRecord, namespace: str, actor: str) -> bool:
+        QuotaExceededError.
+        """
+        return await uninterrupted(self._claim(known, namespace, quota, actor))
+
+    async def _claim(self, known: ObjectRecord, namespace: str, quota: Quota | None, actor: str) -> bool:
         blake3 = known.identity.blake3
         async with self.locks.hold(blake3.value):
             record = await self._registry.object(blake3)
@@ -130,6 +139,7 @@ class ObjectLifecycle:
                 backend_id=record.backend_id,
                 primary_algorithm=record.primary_algorithm,
                 namespace=namespace,
+                quota=quota,
                 actor=actor,
             )
         return True

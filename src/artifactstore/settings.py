@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from artifactstore.domain import names
 from artifactstore.domain.errors import ConfigurationError, InvalidInputError
+from artifactstore.domain.token import EVERY
+from artifactstore.domain.usage import Quota, Quotas
 from artifactstore.logs import LogFormat
 
 LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class NamespaceQuota(BaseModel):
+    """The most that a namespace may hold; what is not said is no limit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bytes: int | None = Field(default=None, ge=0)
+    objects: int | None = Field(default=None, ge=0)
 
 
 class Settings(BaseSettings):
@@ -31,6 +44,7 @@ class Settings(BaseSettings):
     workers: int = Field(default=1, ge=1)
     insecure: bool = False
     max_object_bytes: int | None = Field(default=None, ge=0)
+    quotas: Annotated[dict[str, NamespaceQuota], NoDecode] = {}  # by namespace, or "*" for all others
     floor_bytes: int = Field(default=64 * 2**20, ge=0)
     answers_kept: float = Field(default=24 * 3600.0, gt=0, le=366 * 24 * 3600.0)  # of requests with a key
     log_reserve_bytes: int = Field(default=16 * 2**20, ge=2**16)
@@ -76,6 +90,30 @@ class Settings(BaseSettings):
     @classmethod
     def _paths(cls, value: object) -> object:
         return tuple(filter(None, value.split(os.pathsep))) if isinstance(value, str) else value
+
+    @field_validator("quotas", mode="before")
+    @classmethod
+    def _document(cls, value: object) -> object:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            raise PydanticCustomError("quotas", "this is no JSON") from None
+
+    @field_validator("quotas")
+    @classmethod
+    def _of_namespaces(cls, quotas: dict[str, NamespaceQuota]) -> dict[str, NamespaceQuota]:
+        for namespace in quotas:
+            if namespace != EVERY:
+                try:
+                    names.check_namespace(namespace)
+                except InvalidInputError as error:
+                    raise PydanticCustomError("quotas", "{reason}", {"reason": str(error)}) from None
+        return quotas
+
+    @property
+    def namespace_quotas(self) -> Quotas:
+        """The quotas as the store keeps them."""
+        return Quotas({name: Quota(item.objects, item.bytes) for name, item in self.quotas.items()})
 
     @field_validator("workers")
     @classmethod

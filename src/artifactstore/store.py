@@ -26,7 +26,7 @@ from artifactstore.dataplane.spi import (
 )
 from artifactstore.domain import names
 from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectRecord, ObjectState, Retrievals
-from artifactstore.domain.digest import Algorithm, Digest
+from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
 from artifactstore.domain.errors import (
     ArtifactNotFoundError,
     DigestMismatchError,
@@ -36,7 +36,8 @@ from artifactstore.domain.errors import (
 )
 from artifactstore.domain.once import KeptAnswer, Once
 from artifactstore.domain.ranges import ByteRange
-from artifactstore.lifecycle import ObjectLifecycle
+from artifactstore.domain.usage import Quotas, Usage
+from artifactstore.lifecycle import Admission, ObjectLifecycle
 from artifactstore.observation import Observer
 from artifactstore.packaging import Packaging
 from artifactstore.readcache import ReadCache
@@ -62,6 +63,7 @@ class Store(ArtifactCatalog, Packaging):
         max_object_bytes: int | None = None,
         cache: ReadCache | None = None,
         statements: StatementPolicy | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
         self._dataplane = dataplane
         self.registry = registry
@@ -69,6 +71,7 @@ class Store(ArtifactCatalog, Packaging):
         self._actor = names.actor_name(actor)
         self._max_object_bytes = max_object_bytes
         self._statements = statements or StatementPolicy()
+        self._quotas = quotas or Quotas()
         #: What gives up the parts, set by whoever composed them.
         self.release: Callable[[], Awaitable[None]] | None = None
         #: What looks at the parts, set by whoever composed them.
@@ -111,7 +114,15 @@ class Store(ArtifactCatalog, Packaging):
         """
         names.check_namespace(namespace)
         hints = IngestHints(size_hint, primary_algorithm)
-        async with self._ingest(source, hints, expected) as result:
+        quota = self._quotas.of(namespace)
+        if quota is not None and size_hint is not None:
+            quota.check(Usage(namespace), size_hint)  # more cannot be said yet: it may be there already
+
+        async def admit(identity: ObjectIdentity) -> None:
+            if quota is not None and not await self.registry.object_claimed(identity.blake3, namespace):
+                quota.check(await self.registry.usage(namespace), identity.size_bytes)
+
+        async with self._ingest(source, hints, expected, admit) as result:
             recorded = await uninterrupted(
                 self.registry.record_object(
                     result.identity,
@@ -119,6 +130,7 @@ class Store(ArtifactCatalog, Packaging):
                     primary_algorithm=result.primary_digest.algorithm,
                     namespace=namespace,
                     mended=result.replaced,
+                    quota=quota,
                     actor=self._actor,
                     once=None if once is None else once.received(result.identity).of(_stored),
                 )
@@ -141,7 +153,15 @@ class Store(ArtifactCatalog, Packaging):
         """Store bytes durably as the next version of a name, as `spi.ArtifactStore.put_file` says."""
         metadata = (metadata or ArtifactMetadata()).checked()
         await self.check_preconditions(namespace, name, create_only=create_only, if_match=if_match)
-        async with self._ingest(source, IngestHints(size_hint), expected) as result:
+        quota = self._quotas.of(namespace)
+
+        async def admit(identity: ObjectIdentity) -> None:
+            if quota is not None:
+                quota.check(await self.registry.usage(namespace), identity.size_bytes)
+
+        if quota is not None:
+            quota.check(await self.registry.usage(namespace), size_hint or 0)
+        async with self._ingest(source, IngestHints(size_hint), expected, admit) as result:
             try:
                 return await uninterrupted(
                     self.registry.record_artifact(
@@ -154,6 +174,7 @@ class Store(ArtifactCatalog, Packaging):
                         create_only=create_only,
                         if_match=if_match,
                         mended=result.replaced,
+                        quota=quota,
                         actor=self._actor,
                         once=None if once is None else once.received(result.identity),
                     )
@@ -177,7 +198,7 @@ class Store(ArtifactCatalog, Packaging):
 
     @asynccontextmanager
     async def _ingest(
-        self, source: Source | Inflow, hints: IngestHints, expected: Sequence[Digest]
+        self, source: Source | Inflow, hints: IngestHints, expected: Sequence[Digest], admit: Admission
     ) -> AsyncIterator[IngestResult]:
         """Publish the bytes and hold the object's lock until the body of the `async with` has recorded them."""
         stream, size = (source, source.size_bytes) if isinstance(source, Inflow) else stream_of(source)
@@ -187,7 +208,7 @@ class Store(ArtifactCatalog, Packaging):
             self.check_size(hints.size_hint)
         if not isinstance(stream, Inflow):
             stream = self._limited(stream, hints.size_hint)
-        async with self._lifecycle.ingest(stream, hints, expected, actor=self._actor) as result:
+        async with self._lifecycle.ingest(stream, hints, expected, admit=admit, actor=self._actor) as result:
             yield result
 
     async def _limited(self, stream: AsyncIterable[Buffer], announced: int | None) -> AsyncIterator[Buffer]:
@@ -287,7 +308,7 @@ class Store(ArtifactCatalog, Packaging):
                 raise DigestMismatchError(f"{other} was announced; {digest} is the object {identity.sha256}")
         if size_hint not in (None, identity.size_bytes):
             raise DigestMismatchError(f"{digest} has {identity.size_bytes} bytes, not {size_hint}")
-        claimed = await self._lifecycle.claim(record, namespace, actor=self._actor)
+        claimed = await self._lifecycle.claim(record, namespace, self._quotas.of(namespace), actor=self._actor)
         return StoredObject(record.identity, created=False) if claimed else None
 
     async def open_object(self, digest: Digest, byte_range: ByteRange | None = None) -> LocalContent:

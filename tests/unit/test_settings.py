@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from artifactstore.domain.errors import ConfigurationError, InvalidInputError
+from artifactstore.domain.usage import Quota
 from artifactstore.settings import Settings
 
 
@@ -36,7 +37,15 @@ def test_a_file_that_is_not_text_is_refused(monkeypatch: pytest.MonkeyPatch, tmp
 @pytest.mark.parametrize("where", ["flag", "variable", "file"])
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("port", "65536"), ("port", "x"), ("workers", "2"), ("log_level", "loud"), ("body_timeout", "0")],
+    [
+        ("port", "65536"),
+        ("port", "x"),
+        ("workers", "2"),
+        ("log_level", "loud"),
+        ("body_timeout", "0"),
+        ("quotas", '{"A": {}}'),
+        ("quotas", "{"),
+    ],
 )
 def test_a_bad_setting_is_named_in_one_line(
     name: str, value: str, where: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -86,3 +95,12 @@ def test_exposure_needs_a_word(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "::ffff:127.0.0.1", "localhost"])
 def test_loopback_needs_none(host: str) -> None:
     Settings.load(host=host).refuse_exposure()
+
+
+def test_quotas_are_by_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARTIFACTSTORE_QUOTAS", '{"a": {"bytes": 5}, "b": {}, "*": {"objects": 2}}')
+    quotas = Settings.load().namespace_quotas
+    assert quotas.of("a") == Quota(size_bytes=5)
+    assert quotas.of("b") == Quota(), "one of its own, without a limit"
+    assert quotas.of("c") == Quota(objects=2)
+    assert Settings.load(quotas={}).namespace_quotas.of("c") is None

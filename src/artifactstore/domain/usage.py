@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from artifactstore.domain.errors import QuotaExceededError
+from artifactstore.domain.token import EVERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +39,14 @@ class Quota:
                 f"the namespace {used.namespace} may hold {self.size_bytes} bytes: {left} are left, {size_bytes} are "
                 "wanted; delete what is not needed"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """Quotas by namespace; that of `*` is for each namespace without one of its own."""
+
+    by_namespace: Mapping[str, Quota] = field(default_factory=dict)
+
+    def of(self, namespace: str) -> Quota | None:
+        """The namespace's quota, None if it may hold whatever the disk holds."""
+        return self.by_namespace.get(namespace, self.by_namespace.get(EVERY))

@@ -118,6 +118,7 @@ PATHS: Json = {
                 errors.PreconditionFailedError,
                 *refusals.DOCUMENT,
                 *refusals.WRITING,
+                errors.QuotaExceededError,
                 *refusals.KEYED,
             ],
         ),

@@ -69,6 +69,7 @@ PATHS: Json = {
                 errors.PreconditionFailedError,
                 *refusals.BYTES,
                 *refusals.WRITING,
+                errors.QuotaExceededError,
                 *refusals.KEYED,
             ],
         ),

@@ -35,7 +35,7 @@ BODY: tuple[Refusal, ...] = (
     errors.DigestMismatchError,
     "too-many-uploads",
 )
-UPLOADING: tuple[Refusal, ...] = (*BODY, *BYTES, *WRITING)
+UPLOADING: tuple[Refusal, ...] = (*BODY, *BYTES, *WRITING, errors.QuotaExceededError)
 #: What a request that may name an idempotency key may be refused with.
 KEYED: tuple[Refusal, ...] = (
     errors.InvalidInputError,
