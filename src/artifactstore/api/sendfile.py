@@ -1,6 +1,6 @@
 """A file's bytes into a client's socket by sendfile(2): no copy in this process, and no wait on its loop.
 
-Theory of operation. What is left of a range, once it is at most 1 MiB and in the page cache, goes out by the loop itself,
+Theory of operation. What is left of a range, once it is at most 1 MiB and in the page cache, goes by the loop itself,
 in calls that cannot wait: the socket does not block. For everything else the loop may not call sendfile, since pages
 that are not in the cache would be read from the disk meanwhile, and every other client would wait. So a worker thread
 sends, from the file's descriptor to a duplicate of the socket's, which nobody can close, and its number reuse, under
