@@ -42,7 +42,7 @@ _MAX_TARGET_BYTES = 8190
 _GRACE = 10.0
 #: Descriptors: the connection and a file; and what the gateway has open itself.
 _DESCRIPTORS_PER_CONNECTION = 2
-_DESCRIPTORS = 256
+_DESCRIPTORS = 320
 
 
 class GatewayRequestHandler(BoundedConnection):

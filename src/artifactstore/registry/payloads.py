@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from json.encoder import encode_basestring
 from typing import Any, Self
 
 import rfc8785
@@ -12,9 +13,6 @@ from artifactstore.domain.digest import Algorithm, Digest
 
 #: The largest integer that every reader of JSON holds exactly.
 MAX_INTEGER = 2**53 - 1
-
-# Several times faster than the rfc8785 library, and the same bytes for what `_plain` lets through.
-_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 class Fields:
@@ -80,12 +78,15 @@ class Fields:
 def dump(fields: Mapping[str, Any]) -> bytes:
     """The canonical bytes; ValueError for what has none, as numbers from 2^53 on."""
     values = dict(fields)
-    return _JSON.encode(values).encode() if _plain(values) else rfc8785.dumps(values)
+    try:
+        return _written(values).encode()
+    except _NotPlainError:
+        return rfc8785.dumps(values)
 
 
 def text(value: str) -> str:
     """Text as canonical JSON writes it."""
-    return _JSON.encode(value)
+    return encode_basestring(value)
 
 
 def load(payload: bytes) -> Fields:
@@ -96,16 +97,30 @@ def load(payload: bytes) -> Fields:
         raise ValueError("it is nested too deeply") from None
 
 
-def _plain(value: object) -> bool:
-    """Whether the standard library's encoder writes it as RFC 8785 asks: it sorts keys by code point, not by UTF-16."""
-    kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return True
-    if isinstance(value, int):
-        return kind is int and -MAX_INTEGER <= value <= MAX_INTEGER
+class _NotPlainError(Exception):
+    """A value that the library must write, or refuse."""
+
+
+def _written(value: object) -> str:
+    """What payloads are made of, in canonical form, several times faster than the rfc8785 library.
+
+    RFC 8785 sorts keys by UTF-16 and Python by code point, which is the same for ASCII.
+    """
+    if type(value) is str:
+        return encode_basestring(value)
+    if value is None:
+        return "null"
+    if type(value) is bool:
+        return "true" if value else "false"
+    if type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER:
+        return str(value)
     if isinstance(value, dict):
-        return all(type(key) is str and key.isascii() and _plain(item) for key, item in value.items())
-    return isinstance(value, list) and all(map(_plain, value))
+        if not all(type(key) is str and key.isascii() for key in value):
+            raise _NotPlainError
+        return f"{{{','.join([f'{encode_basestring(key)}:{_written(value[key])}' for key in sorted(value)])}}}"
+    if isinstance(value, list):
+        return f"[{','.join(map(_written, value))}]"
+    raise _NotPlainError
 
 
 def _text(key: str, value: object) -> str:
