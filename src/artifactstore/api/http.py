@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
-from aiohttp import HttpVersion10, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from artifactstore.api import (
     artifacts,
@@ -36,7 +36,7 @@ def create_app(store: Store, *, limits: Limits | None = None) -> web.Application
     Serve it with `api.server.GatewayRunner`, which observes its requests, holds connections to the limits, and turns
     off what would decode bodies or answer in plain text.
     """
-    app = web.Application(middlewares=[uploads.close_unasked, problems, _refuse_old_versions])
+    app = web.Application(middlewares=[uploads.close_unasked, problems, _refuse_faulty_framing])
     app[STORE] = store.acting_as(ANONYMOUS)
     app[LIMITS] = limits or Limits()
     app[UPLOAD_SLOTS] = UploadSlots(app[LIMITS].max_uploads_per_client)
@@ -112,14 +112,23 @@ async def _nowhere(_request: web.Request) -> web.StreamResponse:
 
 
 @web.middleware
-async def _refuse_old_versions(
+async def _refuse_faulty_framing(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    if request.version < HttpVersion10:  # HTTP/0.9 has no status and no headers: no answer of ours could be told
-        answer = problem(HTTPStatus.BAD_REQUEST, "bad-request", "HTTP/1.1 is spoken here, and HTTP/1.0 understood")
-        answer.force_close()
-        return answer
-    return await handler(request)
+    """Refuse what the parser lets through, and others may read otherwise (RFC 9112, 6.1)."""
+    detail = None
+    if not HttpVersion10 <= request.version <= HttpVersion11:  # 0.9 has no status and no headers, 2.0 no such lines
+        detail = "HTTP/1.1 is spoken here, and HTTP/1.0 understood"
+    elif hdrs.TRANSFER_ENCODING in request.headers:
+        if request.version < HttpVersion11:
+            detail = "HTTP/1.0 knows no transfer coding"
+        elif hdrs.CONTENT_LENGTH in request.headers:
+            detail = "a body has a length or a transfer coding, not both"
+    if detail is None:
+        return await handler(request)
+    answer = problem(HTTPStatus.BAD_REQUEST, "bad-request", detail)
+    answer.force_close()
+    return answer
 
 
 def complete(response: web.StreamResponse) -> None:
