@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from itertools import pairwise
 
 _PATIENCE = 30.0  # seconds: a connection that is still open then hangs
 
@@ -96,6 +97,6 @@ def statuses(received: bytes) -> tuple[int, ...]:
     return tuple(found)
 
 
-def splits(data: bytes, *, every: int = 1) -> Iterable[tuple[bytes, bytes]]:
-    """Both parts of `data`, for each place where it can be split, or for each `every`-th."""
-    return ((data[:place], data[place:]) for place in range(1, len(data), every))
+def split(data: bytes, places: list[int]) -> list[bytes]:
+    """The pieces of `data` between these places."""
+    return [data[begin:end] for begin, end in pairwise([0, *places, len(data)])]

@@ -1,8 +1,8 @@
 """What hostile clients write: bytes whose meaning as HTTP/1.1 senders and receivers have disagreed on.
 
 Each case is the whole of what a connection carries before its end. The request within it that must not be found is a
-`PUT` of the name `canary`: it is stored if, and only if, somebody took it for a request. What comes back is
-asked for in `gateway.py`; what the gateway owes is in `expected.py`.
+`PUT` of the name `canary`: it is stored if, and only if, somebody took it for a request. What the gateway
+owes to each is in `expected.py`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,12 @@ class Case:
     canary: bool = False  # whether the canary is a request of its own, honestly written
 
 
+def renamed(data: bytes, number: int) -> tuple[str, bytes]:
+    """The same bytes with a canary of another name, of the same length; its name first."""
+    name = f"{number:0{len(CANARY_NAME)}d}"
+    return name, data.replace(f"/{CANARY_NAME} ".encode(), f"/{name} ".encode())
+
+
 def cases() -> list[Case]:
     """All of them, each name once."""
     found = [
@@ -57,7 +63,6 @@ def _lengths() -> Iterator[Case]:
     values = {
         "plus": b"+6",
         "minus": b"-6",
-        "leading zero": b"06",
         "hexadecimal": b"0x6",
         "semicolon": b"6;",
         "list of equals": b"6, 6",
@@ -83,6 +88,7 @@ def _lengths() -> Iterator[Case]:
         yield Case(f"length: {name}", PUT + b"Content-Length: " + value + b"\r\n\r\nabcdef" + CANARY, 2)
     yield Case("length: white space around", PUT + b"Content-Length: \t 6 \t\r\n\r\nabcdef" + CANARY, 2, canary=True)
     yield Case("length: no space", PUT + b"Content-Length:6\r\n\r\nabcdef" + CANARY, 2, canary=True)
+    yield Case("length: leading zero", PUT + b"Content-Length: 06\r\n\r\nabcdef" + CANARY, 2, canary=True)
     for name, second in {"equal": b"6", "unequal": b"0", "empty": b"", "longer": b"%d" % (6 + len(CANARY))}.items():
         twice = b"Content-Length: 6\r\nContent-Length: " + second + b"\r\n\r\nabcdef"
         yield Case(f"length: twice, {name}", PUT + twice + CANARY, 2)
@@ -290,7 +296,7 @@ def _request_lines() -> Iterator[Case]:
         yield Case(f"line: {name}", line + host)
     yield Case("line: HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     yield Case("line: TLS", b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + bytes(range(64)) + CANARY)
-    yield Case("line: CONNECT, then the canary", b"CONNECT localhost:80 HTTP/1.1" + host + CANARY, 2)
+    yield Case("line: CONNECT, then the canary", b"CONNECT localhost:80 HTTP/1.1" + host + CANARY, 2, canary=True)
     yield Case("line: HTTP/0.9, then the canary", b"GET " + seed + b"\r\n\r\n" + CANARY)
 
 
@@ -373,6 +379,10 @@ def _trailers() -> Iterator[Case]:
         "twenty thousand of them": b"X: y\r\n" * 20_000,
     }.items():
         yield Case(f"trailer: {name}", head + trailer + b"\r\n" + CANARY, 2)
+    marked = CANARY.replace(b"\r\n\r\n", b"\r\nArtifact-Kind: mine\r\n\r\n")
+    yield Case(
+        "trailer: twice what the next has once", head + b"Artifact-Kind: theirs\r\n\r\n" + marked, 2, canary=True
+    )
     yield Case("trailer: is the canary", head + CANARY, 2)
     yield Case("trailer: has no end", head + b"X: y\r\n")
 
@@ -418,24 +428,48 @@ def _pipelines() -> Iterator[Case]:
     yield Case("pipeline: after a bad length", PUT + b"Content-Length: x\r\n\r\n" + CANARY)
     yield Case("pipeline: after a bad field", GET + b"a b: c\r\n\r\n" + CANARY)
     yield Case("pipeline: after a close", GET + b"Connection: close\r\n\r\n" + CANARY)
-    yield Case("pipeline: after a close of an upload", put.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + CANARY)
+    yield Case(
+        "pipeline: after a close of an upload", put.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + CANARY
+    )
     yield Case("pipeline: after HTTP/1.0", get.replace(b"HTTP/1.1", b"HTTP/1.0") + CANARY)
-    yield Case("pipeline: after an upgrade", GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + CANARY, 2)
+    websocket = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    yield Case("pipeline: after an upgrade", GET + websocket + b"\r\n" + CANARY, 2, canary=True)
     upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"
-    yield Case("pipeline: after h2c", GET + upgrade + CANARY, 2)
+    yield Case("pipeline: after h2c", GET + upgrade + CANARY, 2, canary=True)
+    within = PUT + b"Content-Length: %d\r\n\r\nabc" % (3 + len(CANARY)) + CANARY
+    yield Case("pipeline: after h2c, an upload that holds the canary", GET + upgrade + within, 2)
     yield Case(
         "pipeline: after an upgrade of an upload",
-        PUT + b"Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 6\r\n\r\nabcdef" + CANARY,
+        PUT + websocket + b"Content-Length: 6\r\n\r\nabcdef" + CANARY,
         2,
+        canary=True,
     )
-    yield Case("pipeline: a body that was not asked for", PUT + b"Expect: 100-continue\r\nContent-Length: 6\r\n\r\nabcdef" + CANARY, 2, canary=True)
+    yield Case(
+        "pipeline: a body that was not asked for",
+        PUT + b"Expect: 100-continue\r\nContent-Length: 6\r\n\r\nabcdef" + CANARY,
+        2,
+        canary=True,
+    )
     refused = b"PUT /v1/nowhere HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
     yield Case("pipeline: after a refused expectation", refused + b"Content-Length: %d\r\n\r\n" % len(CANARY) + CANARY)
-    yield Case("pipeline: after an unknown expectation", PUT + b"Expect: 200-ok\r\nContent-Length: %d\r\n\r\n" % len(CANARY) + CANARY)
-    yield Case("pipeline: after a refused coding", PUT + b"Content-Encoding: gzip\r\nContent-Length: 6\r\n\r\nabcdef" + CANARY, 2, canary=True)
+    yield Case(
+        "pipeline: after an unknown expectation",
+        PUT + b"Expect: 200-ok\r\nContent-Length: %d\r\n\r\n" % len(CANARY) + CANARY,
+    )
+    yield Case(
+        "pipeline: after a refused coding",
+        PUT + b"Content-Encoding: gzip\r\nContent-Length: 6\r\n\r\nabcdef" + CANARY,
+        2,
+        canary=True,
+    )
     nowhere = b"PUT /v1/nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\r\nabcdef"
     yield Case("pipeline: after a refusal", nowhere + CANARY, 2, canary=True)
-    yield Case("pipeline: after a refusal of a chunked body", nowhere.replace(b"Content-Length: 6\r\n\r\nabcdef", CHUNKED + b"\r\n" + ALL) + CANARY, 2, canary=True)
+    yield Case(
+        "pipeline: after a refusal of a chunked body",
+        nowhere.replace(b"Content-Length: 6\r\n\r\nabcdef", CHUNKED + b"\r\n" + ALL) + CANARY,
+        2,
+        canary=True,
+    )
 
 
 def _bodies_where_none_belongs() -> Iterator[Case]:
@@ -443,8 +477,16 @@ def _bodies_where_none_belongs() -> Iterator[Case]:
     for method in (b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE", b"FETCH"):
         head = GET.replace(b"GET", method, 1).replace(b"/seed", b"/nothing")
         yield Case(f"body of {method.decode()}: a length", head + inside)
-        yield Case(f"body of {method.decode()}: chunked", head + CHUNKED + b"\r\n%x\r\n" % len(CANARY) + CANARY + b"\r\n0\r\n\r\n")
-        yield Case(f"body of {method.decode()}: then the canary", head + b"Content-Length: 6\r\n\r\nabcdef" + CANARY, 2, canary=True)
+        yield Case(
+            f"body of {method.decode()}: chunked",
+            head + CHUNKED + b"\r\n%x\r\n" % len(CANARY) + CANARY + b"\r\n0\r\n\r\n",
+        )
+        yield Case(
+            f"body of {method.decode()}: then the canary",
+            head + b"Content-Length: 6\r\n\r\nabcdef" + CANARY,
+            2,
+            canary=True,
+        )
 
 
 def _large_bodies() -> Iterator[Case]:
@@ -462,7 +504,12 @@ def _large_bodies() -> Iterator[Case]:
     yield Case("large: one byte is missing", head + body[:-1])
     yield Case("large: the canary fills it up, and is cut", head + body[:-10] + CANARY, 2)
     yield Case("large: nothing of it", head)
-    yield Case("large: a byte less than large", PUT + b"Content-Length: %d\r\n\r\n" % (LARGE - 1) + body[:-1] + CANARY, 2, canary=True)
+    yield Case(
+        "large: a byte less than large",
+        PUT + b"Content-Length: %d\r\n\r\n" % (LARGE - 1) + body[:-1] + CANARY,
+        2,
+        canary=True,
+    )
     yield Case("large: asked for, and there at once", PUT + length + b"Expect: 100-continue\r\n\r\n" + body + CANARY, 2)
     digest = b"Repr-Digest: sha-256=:" + b"A" * 43 + b"=:\r\n"
     yield Case("large: of another digest", PUT + length + digest + b"\r\n" + body + CANARY, 2)
@@ -473,6 +520,10 @@ def _large_bodies() -> Iterator[Case]:
     yield Case("large: of a read", GET + length + b"\r\n" + body + CANARY, 2)
     yield Case("large: that closes", PUT + length + b"Connection: close\r\n\r\n" + body + CANARY)
     yield Case("large: of HTTP/1.0", head.replace(b"HTTP/1.1", b"HTTP/1.0") + body + CANARY)
-    yield Case("large: that upgrades", PUT + length + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + body + CANARY, 2)
-    yield Case("large: chunked", PUT + CHUNKED + b"\r\n%x\r\n" % LARGE + body + b"\r\n0\r\n\r\n" + CANARY, 2, canary=True)
+    yield Case(
+        "large: that upgrades", PUT + length + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + body + CANARY, 2
+    )
+    yield Case(
+        "large: chunked", PUT + CHUNKED + b"\r\n%x\r\n" % LARGE + body + b"\r\n0\r\n\r\n" + CANARY, 2, canary=True
+    )
     yield Case("large: a terabyte of which nothing comes", PUT + b"Content-Length: 1099511627776\r\n\r\n" + CANARY)

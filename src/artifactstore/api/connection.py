@@ -118,6 +118,7 @@ class BoundedConnection(RequestHandler):
         """The parser has given up: a body that is not whole never will be, and is not to be waited for."""
         if self._body is not None and self._body.exception() is None:
             self._body.set_exception(RequestPayloadError("the framing is broken"))
+            self.close()
         self._body = self._chunks_end = None
 
     def _refuse_head(self) -> None:
@@ -144,6 +145,8 @@ class BoundedConnection(RequestHandler):
             self._observatory.end(exchange, request, response)
             if self._half_closed:
                 self._end_half_closed(request)
+            elif request.content.exception() is not None and not request.content.is_eof():
+                request.content.feed_eof()  # it is told; aiohttp would read on, and log the error as one of ours
 
     # --- a connection ends ------------------------------------------------------------------------------------------
 

@@ -124,6 +124,8 @@ async def _refuse_faulty_framing(
             detail = "HTTP/1.0 knows no transfer coding"
         elif hdrs.CONTENT_LENGTH in request.headers:
             detail = "a body has a length or a transfer coding, not both"
+        elif not "".join(request.headers.getall(hdrs.TRANSFER_ENCODING)).strip():
+            detail = "the transfer coding is empty"
     if detail is None:
         return await handler(request)
     answer = problem(HTTPStatus.BAD_REQUEST, "bad-request", detail)
