@@ -25,12 +25,16 @@ def main(arguments: list[str]) -> int:
     seconds, chosen = float(arguments[0]), arguments[1:] or list(TARGETS)
     guided = importlib.util.find_spec("atheris") is not None
     if not guided:
-        print("NOT GUIDED: atheris is not installed here (it has wheels for x86-64 only); the corpus is mutated blindly")
+        print(
+            "NOT GUIDED: atheris is not installed here (it has wheels for x86-64 only); the corpus is mutated blindly"
+        )
     for name in chosen:
         (FOUND / name).mkdir(parents=True, exist_ok=True)
         share = max(1, round(seconds / len(chosen)))
         if guided:
-            status = subprocess.run([sys.executable, "-m", "tests.fuzz.guided", name, str(share)], check=False).returncode
+            status = subprocess.run(
+                [sys.executable, "-m", "tests.fuzz.guided", name, str(share)], check=False
+            ).returncode
         else:
             status = blindly(name, share)
         if status:

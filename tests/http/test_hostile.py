@@ -48,5 +48,3 @@ async def test_no_request_is_two(gateway: Gateway, case: Case) -> None:
         assert answers in allowed, places
         assert len(answers) <= case.requests
         assert case.canary or not await is_stored(gateway, canary), places
-
-

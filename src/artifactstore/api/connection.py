@@ -2,8 +2,9 @@
 
 aiohttp's connection has one timer, for connections that wait for a request. The head's deadline is set on that; what
 aiohttp does not have is here. So is what keeps requests apart where its parser does not (ADR-0031): after a body with
-trailers, after a request to change the protocol, and after bytes that are none, nothing that follows is served. Its private names are used where it offers no other: tests/http/test_limits.py and
-test_requests.py fail when they change their meaning.
+trailers, after a request to change the protocol, and after bytes that are none, nothing that follows is served. Its
+private names are used where it offers no other: tests/http/test_limits.py, test_requests.py and test_hostile.py fail
+when they change their meaning.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from aiohttp.web_server import Server
 
 from artifactstore.api.limits import Limits, crowded, head_too_large
 from artifactstore.api.requests import Observatory
-
 
 _HEAD_ENDS = b"\r\n\r\n"
 #: How a chunked body ends that has no trailers, and no other: a trailer's line has a colon.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from http import HTTPStatus
 
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
@@ -28,6 +30,9 @@ from artifactstore.api.problems import problem, problems
 from artifactstore.api.requests import TALLIES, RequestTallies
 from artifactstore.store import Store
 from artifactstore.tracing import SCOPE
+
+#: RFC 9112, 3.2, with the host and the port of RFC 3986, 3.2.2.
+_HOST = re.compile(r"(?:\[[0-9A-Fa-fv:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(?::[0-9]*)?")
 
 
 def create_app(store: Store, *, limits: Limits | None = None) -> web.Application:
@@ -111,13 +116,21 @@ async def _nowhere(_request: web.Request) -> web.StreamResponse:
     raise web.HTTPNotFound
 
 
+@lru_cache(256)
+def _is_host(text: str) -> bool:
+    return _HOST.fullmatch(text) is not None
+
+
 @web.middleware
 async def _refuse_faulty_framing(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Refuse what the parser lets through, and others may read otherwise (RFC 9112, 6.1)."""
+    """Refuse what the parser lets through, and others may read otherwise (RFC 9112, 3.2 and 6.1)."""
     detail = None
-    if not HttpVersion10 <= request.version <= HttpVersion11:  # 0.9 has no status and no headers, 2.0 no such lines
+    host = request.headers.get(hdrs.HOST)
+    if host is not None and not _is_host(host):
+        detail = "Host is a name or an address, and a port or none"
+    elif not HttpVersion10 <= request.version <= HttpVersion11:  # 0.9 has no status and no headers, 2.0 no such lines
         detail = "HTTP/1.1 is spoken here, and HTTP/1.0 understood"
     elif hdrs.TRANSFER_ENCODING in request.headers:
         if request.version < HttpVersion11:
