@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import random
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,29 +17,25 @@ CORPUS = HERE / "corpus"
 FOUND = HERE.parents[1] / "build/fuzz"
 
 
+NAMES = sorted(path.name for path in CORPUS.iterdir())
+
+
 def main(arguments: list[str]) -> int:
     """Exit status: 0, or 1 with the first target that found something."""
-    from tests.fuzz.targets import TARGETS
-
-    seconds, chosen = float(arguments[0]), arguments[1:] or list(TARGETS)
-    guided = importlib.util.find_spec("atheris") is not None
-    if not guided:
-        print(
-            "NOT GUIDED: atheris is not installed here (it has wheels for x86-64 only); the corpus is mutated blindly"
-        )
+    chosen = arguments[1:] or NAMES
+    share = max(1, round(float(arguments[0]) / len(chosen)))
     for name in chosen:
         (FOUND / name).mkdir(parents=True, exist_ok=True)
-        share = max(1, round(seconds / len(chosen)))
-        if guided:
-            status = subprocess.run(
-                [sys.executable, "-m", "tests.fuzz.guided", name, str(share)], check=False
-            ).returncode
-        else:
-            status = blindly(name, share)
-        if status:
-            print(f"FOUND by {name}: see {FOUND}")
-            return 1
-    return 0
+    if importlib.util.find_spec("atheris") is not None:
+        from tests.fuzz import guided
+
+        faulty = guided.run(chosen, share, CORPUS, FOUND)
+    else:
+        print("NOT GUIDED: atheris has no wheel for this Python or this CPU; the corpus is mutated blindly")
+        faulty = next((name for name in chosen if blindly(name, share)), None)
+    if faulty is not None:
+        print(f"FOUND by {faulty}: see {FOUND}")
+    return 0 if faulty is None else 1
 
 
 def blindly(name: str, seconds: float) -> int:

@@ -1,7 +1,7 @@
 """`python -m tests.hostile`: the same bytes to the gateway and to nginx, and where they differ.
 
-Worse than nginx is: to answer 2xx where nginx refuses, to answer more often, or to store what nginx does not. Exit status
-1 if there is such a case that is not explained below.
+Worse than nginx is: to answer 2xx where nginx refuses, to answer more often, or to store what nginx does not. Exit
+status 1 if there is such a case that is not explained below.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ http {{
     access_log off; client_max_body_size 0; client_body_temp_path {own}/body; proxy_temp_path {own}/p;
     fastcgi_temp_path {own}/f; uwsgi_temp_path {own}/u; scgi_temp_path {own}/s; client_body_timeout 5s;
     client_header_timeout 5s; keepalive_timeout 5s;
-    server {{ listen 127.0.0.1:{port}; root {files}; location / {{ dav_methods PUT DELETE; create_full_put_path on; }} }}
+    server {{ listen 127.0.0.1:{port}; root {files};
+        location / {{ dav_methods PUT DELETE; create_full_put_path on; }} }}
 }}
 """
 

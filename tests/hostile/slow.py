@@ -1,6 +1,6 @@
 """`python -m tests.hostile.slow`: a thousand slow connections by slowhttptest, and a normal upload that goes through.
 
-Slow heads (-H), slow bodies (-B) and slow reading (-X), one after the other. Exit status 1 when an upload does not go
+The upload comes from another address: the slow ones use up the uploads of theirs. Slow heads (-H), slow bodies (-B) and slow reading (-X), one after the other. Exit status 1 when an upload does not go
 through, or when memory is not bounded.
 """
 
@@ -31,7 +31,7 @@ _MODES = {
 
 def upload(host: str, size_bytes: int) -> tuple[float, str]:
     """Seconds for a normal upload, and the address of what was stored."""
-    connection = http.client.HTTPConnection(host, timeout=60)
+    connection = http.client.HTTPConnection(host, timeout=60, source_address=("127.0.0.2", 0))  # another client
     begun = time.monotonic()
     connection.request("POST", "/v1/objects", os.urandom(size_bytes))
     answer = connection.getresponse()
@@ -55,7 +55,7 @@ def main() -> int:
             attack = ["slowhttptest", "-c", str(CONNECTIONS), "-r", "500", "-l", str(SECONDS), "-u", target, *options]
             with subprocess.Popen(attack, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as slow:
                 time.sleep(SECONDS / 2)
-                connections = len(os.listdir(f"/proc/{process.pid}/fd"))
+                connections = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
                 seconds, _ = upload(host, UPLOAD_BYTES)
                 most = resident_bytes(process)
                 slow.wait(SECONDS * 3)

@@ -139,4 +139,4 @@ def media_types(data: bytes) -> None:
         digest = Digest.parse(text)
     except InvalidDigestError:
         return
-    assert str(digest) == text
+    assert str(digest) == text.lower()
