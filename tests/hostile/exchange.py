@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from itertools import pairwise
 
-_PATIENCE = 30.0  # seconds: a connection that is still open then hangs
+_PATIENCE = 45.0  # seconds, below the gateway's own deadline for bodies: a connection that is open then hangs
 
 
 class _Answers(asyncio.Protocol):

@@ -1,7 +1,8 @@
 """`python -m tests.hostile.slow`: a thousand slow connections by slowhttptest, and a normal upload that goes through.
 
-The upload comes from another address: the slow ones use up the uploads of theirs. Slow heads (-H), slow bodies (-B) and slow reading (-X), one after the other. Exit status 1 when an upload does not go
-through, or when memory is not bounded.
+The upload comes from another address, since the slow ones use up the uploads of theirs. Slow heads (-H), slow bodies
+(-B) and slow reading (-X), one after the other. Exit status 1 when an upload does not go through, or when memory is
+not bounded.
 """
 
 from __future__ import annotations
