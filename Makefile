@@ -79,6 +79,16 @@ kernel-fuzz: ## differential fuzzing of all kernels for SECONDS (default 600): l
 	fi
 
 
+.PHONY: hostile fuzz
+hostile: $(INSTALLED) ## hostile bytes split everywhere and beside nginx, slow clients, stored pages in a browser; names what is missing
+	HOSTILE_EVERY_SPLIT=1 $(PY) -m pytest tests/http/test_hostile.py
+	$(PY) -m tests.hostile
+	$(PY) -m tests.hostile.slow
+	$(PY) -m tests.hostile.browser
+
+fuzz: $(INSTALLED) ## every parser of strangers' bytes, for SECONDS in all (default 3600), TARGETS="..." for some of them
+	$(PY) -m tests.fuzz $(or $(SECONDS),3600) $(TARGETS)
+
 .PHONY: bench bench-kernel bench-ingest bench-serve bench-registry bench-search bench-report
 bench: $(INSTALLED) ## every benchmark suite but bench-search, one after the other
 	@for suite in kernel ingest serve registry; do $(PY) -m benchmarks $$suite || exit 1; done

@@ -59,6 +59,12 @@ class Settings(BaseSettings):
     keepalive_timeout: float = Field(default=75.0, gt=0)
     max_connections: int = Field(default=2048, ge=1)
     max_uploads_per_client: int = Field(default=256, ge=1)
+    # a target holds the longest name, each of its bytes as an escape, and a query
+    max_target_bytes: int = Field(default=8190, ge=4096)
+    # a field holds the largest provenance, and half of it as escapes
+    max_field_bytes: int = Field(default=131072, ge=8191)
+    max_fields: int = Field(default=128, ge=16)
+    max_head_bytes: int = Field(default=262144, ge=16384)
     log_level: LogLevel = "info"
     log_format: LogFormat = "text"
     access_log: bool = False

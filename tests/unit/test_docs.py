@@ -107,7 +107,7 @@ def test_every_decision_that_the_sources_name_is_there() -> None:
         number
         for path in [*sources, PROJECT / "pyproject.toml", PROJECT / "CONTRIBUTING.md"]
         if path.suffix not in (".so", ".pyc")
-        for number in re.findall(r"\bADR-(\d{4})\b", path.read_text(encoding="utf-8"))
+        for number in re.findall(r"\bADR-(\d{4})\b", path.read_text(encoding="utf-8", errors="replace"))
     }
     assert {"0004", "0007"} <= named <= {Path(name).name[:4] for name in DOCUMENTS if "/adr/0" in name}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
 #: Run by a target of its own.
-APART = {"tests/mounts"}
+APART = {"tests/hostile", "tests/mounts"}
 
 
 def test_every_folder_of_tests_is_run() -> None:

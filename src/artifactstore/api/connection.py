@@ -1,8 +1,10 @@
 """The connection beneath the gateway's: deadlines, limits, half-closed clients; and each request observed.
 
 aiohttp's connection has one timer, for connections that wait for a request. The head's deadline is set on that; what
-aiohttp does not have is here. Its private names are used where it offers no other: tests/http/test_limits.py and
-test_requests.py fail when they change their meaning.
+aiohttp does not have is here. So is what keeps requests apart where its parser does not (ADR-0031): after a body with
+trailers, after a request to change the protocol, and after bytes that are none, nothing that follows is served. Its
+private names are used where it offers no other: tests/http/test_limits.py, test_requests.py and test_hostile.py fail
+when they change their meaning.
 """
 
 from __future__ import annotations
@@ -13,12 +15,17 @@ import struct
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+from aiohttp import StreamReader, web
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 from aiohttp.web_server import Server
 
-from artifactstore.api.limits import Limits, crowded
+from artifactstore.api.limits import Limits, crowded, head_too_large
 from artifactstore.api.requests import Observatory
+
+_HEAD_ENDS = b"\r\n\r\n"
+#: How a chunked body ends that has no trailers, and no other: a trailer's line has a colon.
+_CHUNKS_END = b"\r\n0\r\n\r\n"
 
 
 class BoundedConnection(RequestHandler):
@@ -30,6 +37,9 @@ class BoundedConnection(RequestHandler):
         self._limits = manager.limits
         self._observatory = manager.observatory
         self._head_has_begun = False
+        self._head_bytes = 0  # since the last request, or the last of its body
+        self._body: StreamReader | None = None  # of the last request, while it is not whole
+        self._chunks_end: bytes | None = None  # the last bytes received, while that body is chunked
         self._half_closed = False
         self._sending: asyncio.TimerHandle | None = None  # looks whether the client takes what is sent
         self._unsent = 0  # at the last look
@@ -58,7 +68,15 @@ class BoundedConnection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse; a head that begins after another request has a deadline of its own."""
+        known = self._request_count
         super().data_received(data)
+        if self._request_count != known or self._body is not None:
+            self._follow_bodies(data, self._request_count - known)
+        else:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.max_head_bytes:
+                self._refuse_head()
+                return
         waiter = self._waiter
         if waiter is None or waiter.done():
             self._head_has_begun = False
@@ -66,6 +84,48 @@ class BoundedConnection(RequestHandler):
             self._head_has_begun = True
             if self._request_count:
                 self._await_request(self._limits.head_timeout)
+
+    def _follow_bodies(self, data: bytes, count: int) -> None:
+        """Requests have come, or more of the last one's body: see that what follows is theirs alone.
+
+        aiohttp's parser adds the last trailer of a body to the next request's fields, and after a request to change the
+        protocol drops what came with it; neither shows in what it gives. So the connection ends after such a request,
+        unless its end is that of what was received, and is one without a trailer.
+        """
+        self._head_bytes = 0
+        ending = (self._chunks_end or b"") + data
+        if self._body is not None and self._body.is_eof():
+            if self._chunks_end is not None and (count or self._buffer_paused or not ending.endswith(_CHUNKS_END)):
+                self.close()
+            self._body = self._chunks_end = None
+        for place in range(-count, 0):
+            message, body = self._messages[place]
+            if not isinstance(message, RawRequestMessage):
+                self._break_off_body()
+                return
+            self._body, self._chunks_end = None if body.is_eof() else body, None
+            last = place == -1 and not self._buffer_paused
+            if self._body is not None:
+                self._chunks_end = b"" if message.chunked else None
+            elif message.chunked and not (last and data.endswith(_CHUNKS_END)):
+                self.close()
+            if message.upgrade and not (last and data.find(_HEAD_ENDS) == len(data) - len(_HEAD_ENDS)):
+                self.close()
+        if self._chunks_end is not None:
+            self._chunks_end = ending[-len(_CHUNKS_END) :]
+
+    def _break_off_body(self) -> None:
+        """The parser has given up: a body that is not whole never will be, and is not to be waited for."""
+        if self._body is not None and self._body.exception() is None:
+            self._body.set_exception(RequestPayloadError("the framing is broken"))
+            self.close()
+        self._body = self._chunks_end = None
+
+    def _refuse_head(self) -> None:
+        if self.transport is not None and not (self._close or self._force_close):
+            if self._waiter is not None:  # else the answer to another request is on its way
+                self.transport.write(self._server.head_too_large)
+            self.force_close()
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
@@ -85,6 +145,8 @@ class BoundedConnection(RequestHandler):
             self._observatory.end(exchange, request, response)
             if self._half_closed:
                 self._end_half_closed(request)
+            elif request.content.exception() is not None and not request.content.is_eof():
+                request.content.feed_eof()  # it is told; aiohttp would read on, and log the error as one of ours
 
     # --- a connection ends ------------------------------------------------------------------------------------------
 
@@ -167,6 +229,7 @@ class BoundedServer(Server):
         self.limits = limits
         self.observatory = observatory
         self.crowded = crowded()
+        self.head_too_large = head_too_large(limits.max_head_bytes)
 
     @property
     def is_full(self) -> bool:

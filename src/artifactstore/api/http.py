@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from http import HTTPStatus
 
-from aiohttp import HttpVersion10, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from artifactstore.api import (
     artifacts,
@@ -31,6 +33,9 @@ from artifactstore.api.requests import TALLIES, RequestTallies
 from artifactstore.store import Store
 from artifactstore.tracing import SCOPE
 
+#: RFC 9112, 3.2, with the host and the port of RFC 3986, 3.2.2.
+_HOST = re.compile(r"(?:\[[0-9A-Fa-fv:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(?::[0-9]*)?")
+
 
 def create_app(store: Store, *, limits: Limits | None = None) -> web.Application:
     """The application over a store, which stays the caller's to close.
@@ -38,7 +43,7 @@ def create_app(store: Store, *, limits: Limits | None = None) -> web.Application
     Serve it with `api.server.GatewayRunner`, which observes its requests, holds connections to the limits, and turns
     off what would decode bodies or answer in plain text.
     """
-    app = web.Application(middlewares=[uploads.close_unasked, problems, _refuse_old_versions])
+    app = web.Application(middlewares=[uploads.close_unasked, problems, _refuse_faulty_framing])
     app[STORE] = store.acting_as(ANONYMOUS)
     app[LIMITS] = limits or Limits()
     app[UPLOAD_SLOTS] = UploadSlots(app[LIMITS].max_uploads_per_client)
@@ -115,15 +120,34 @@ async def _nowhere(_request: web.Request) -> web.StreamResponse:
     raise web.HTTPNotFound
 
 
+@lru_cache(256)
+def _is_host(text: str) -> bool:
+    return _HOST.fullmatch(text) is not None
+
+
 @web.middleware
-async def _refuse_old_versions(
+async def _refuse_faulty_framing(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    if request.version < HttpVersion10:  # HTTP/0.9 has no status and no headers: no answer of ours could be told
-        answer = problem(HTTPStatus.BAD_REQUEST, "bad-request", "HTTP/1.1 is spoken here, and HTTP/1.0 understood")
-        answer.force_close()
-        return answer
-    return await handler(request)
+    """Refuse what the parser lets through, and others may read otherwise (RFC 9112, 3.2 and 6.1)."""
+    detail = None
+    host = request.headers.get(hdrs.HOST)
+    if host is not None and not _is_host(host):
+        detail = "Host is a name or an address, and a port or none"
+    elif not HttpVersion10 <= request.version <= HttpVersion11:  # 0.9 has no status and no headers, 2.0 no such lines
+        detail = "HTTP/1.1 is spoken here, and HTTP/1.0 understood"
+    elif hdrs.TRANSFER_ENCODING in request.headers:
+        if request.version < HttpVersion11:
+            detail = "HTTP/1.0 knows no transfer coding"
+        elif hdrs.CONTENT_LENGTH in request.headers:
+            detail = "a body has a length or a transfer coding, not both"
+        elif not "".join(request.headers.getall(hdrs.TRANSFER_ENCODING)).strip():
+            detail = "the transfer coding is empty"
+    if detail is None:
+        return await handler(request)
+    answer = problem(HTTPStatus.BAD_REQUEST, "bad-request", detail)
+    answer.force_close()
+    return answer
 
 
 def complete(response: web.StreamResponse) -> None:

@@ -12,6 +12,7 @@ from typing import Self
 
 from aiohttp import hdrs, web
 
+from artifactstore.api.fields import EVERY_ANSWER
 from artifactstore.api.problems import problem
 from artifactstore.settings import Settings
 
@@ -30,6 +31,10 @@ class Limits:
     keepalive_timeout: float = 75.0
     max_connections: int = 2048
     max_uploads_per_client: int = 256
+    max_target_bytes: int = 8190
+    max_field_bytes: int = 131072
+    max_fields: int = 128
+    max_head_bytes: int = 262144
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -109,12 +114,25 @@ def upload(handler: Handler) -> Handler:
 def crowded() -> bytes:
     """The whole answer to a connection that is one too many."""
     answer = problem(HTTPStatus.SERVICE_UNAVAILABLE, "too-many-connections", "the gateway is at its limit; try again")
+    answer.headers[hdrs.RETRY_AFTER] = _RETRY_AFTER
+    return _last_words(answer)
+
+
+def head_too_large(most_bytes: int) -> bytes:
+    """The whole answer to a head that is larger than it may be."""
+    detail = f"a request's head has at most {most_bytes} bytes"
+    return _last_words(problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "header-too-large", detail))
+
+
+def _last_words(answer: web.Response) -> bytes:
+    """An answer as it is written to a connection that has no request, and ends with it."""
     body = answer.body if isinstance(answer.body, bytes) else b""
-    head = (
-        f"HTTP/1.1 503 {HTTPStatus.SERVICE_UNAVAILABLE.phrase}",
-        f"Content-Type: {answer.content_type}",
-        f"Content-Length: {len(body)}",
-        f"Retry-After: {_RETRY_AFTER}",
-        "Connection: close",
-    )
-    return "\r\n".join([*head, "", ""]).encode() + body
+    fields = {
+        hdrs.CONTENT_TYPE: answer.content_type,
+        hdrs.CONTENT_LENGTH: str(len(body)),
+        **EVERY_ANSWER,
+        **({hdrs.RETRY_AFTER: answer.headers[hdrs.RETRY_AFTER]} if hdrs.RETRY_AFTER in answer.headers else {}),
+        hdrs.CONNECTION: "close",
+    }
+    lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}", *(f"{n}: {v}" for n, v in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp.http_parser
 import uvloop
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.web_server import Server
 
 import artifactstore
@@ -26,7 +26,6 @@ from artifactstore.api.problems import problem, problem_of_refusal
 from artifactstore.api.requests import TALLIES, Observatory
 from artifactstore.bootstrap import open_local
 from artifactstore.domain.errors import ConfigurationError
-from artifactstore.domain.names import MAX_PROVENANCE_BYTES
 from artifactstore.hashing import active_kernel
 from artifactstore.settings import Settings
 
@@ -34,10 +33,7 @@ type _Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 _log = logging.getLogger(__name__)
 
-#: A header holds the largest provenance, and half of it as escapes.
-_MAX_FIELD_BYTES = 2 * MAX_PROVENANCE_BYTES
-#: A target holds the longest name, each of its bytes as an escape, and a query.
-_MAX_TARGET_BYTES = 8190
+_TOO_MANY_FIELDS = "Too many headers received"  # by aiohttp, which has no class of its own for it
 #: How long a stopping server lets running transfers go on, in seconds.
 _GRACE = 10.0
 #: Descriptors: the connection and a file; and what the gateway has open itself.
@@ -63,22 +59,26 @@ class GatewayRequestHandler(BoundedConnection):
             answer = problem(500, "internal-error", "the gateway failed; its log says why")
         else:
             _log.debug("refused a malformed request: %s", message)
-            answer = _refusal(status, exc)
+            answer = _refusal(status, exc, self._limits)
         complete(answer)  # no application, so that no signal of its does it
         answer.force_close()
         return answer
 
 
-def _refusal(status: int, exc: BaseException | None) -> web.Response:
+def _refusal(status: int, exc: BaseException | None, limits: Limits) -> web.Response:
+    if isinstance(exc, BadHttpMessage) and exc.message == _TOO_MANY_FIELDS:
+        return _too_large(f"a request has at most {limits.max_fields} header fields")
     if not isinstance(exc, LineTooLong):
         return problem(status, "bad-request", "this is not a well-formed HTTP request")
-    if exc.args[1] == _MAX_FIELD_BYTES:  # aiohttp tells a long field from a long target by the limit alone
-        return problem(
-            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "header-too-large",
-            f"a header field has at most {_MAX_FIELD_BYTES} bytes, its name included",
-        )
-    return problem(HTTPStatus.REQUEST_URI_TOO_LONG, "uri-too-long", f"a target has at most {_MAX_TARGET_BYTES} bytes")
+    # aiohttp tells a long field from a long target by the limit alone; a target's is never the same as a field's
+    if exc.args[1] == limits.max_field_bytes:
+        return _too_large(f"a header field has at most {limits.max_field_bytes} bytes, its name included")
+    detail = f"a target has at most {limits.max_target_bytes} bytes"
+    return problem(HTTPStatus.REQUEST_URI_TOO_LONG, "uri-too-long", detail)
+
+
+def _too_large(detail: str) -> web.Response:
+    return problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "header-too-large", detail)
 
 
 def _in_problems(handler: _Handler) -> _Handler:
@@ -109,8 +109,9 @@ class GatewayRunner(web.AppRunner):
             auto_decompress=False,  # an object is what its digest is of
             handle_signals=False,
             shutdown_timeout=_GRACE,
-            max_field_size=_MAX_FIELD_BYTES,
-            max_line_size=_MAX_TARGET_BYTES,
+            max_field_size=app[LIMITS].max_field_bytes,
+            max_line_size=app[LIMITS].max_target_bytes,
+            max_headers=app[LIMITS].max_fields,
             keepalive_timeout=app[LIMITS].keepalive_timeout,
             access_log=None,  # the observatory writes one
             **settings,
