@@ -59,7 +59,10 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[GatewayFactory]:
         async def start(root: Path | None = None, **changes: object) -> Gateway:
             settings = settings_for(root or tmp_path / "root", **changes)
             store = await running.enter_async_context(open_local(settings))
-            runner = GatewayRunner(create_app(store, limits=Limits.of(settings)), access_log=settings.access_log)
+            runner = GatewayRunner(
+                create_app(store, limits=Limits.of(settings), require_tokens=settings.require_tokens),
+                access_log=settings.access_log,
+            )
             await runner.setup()
             running.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, "127.0.0.1", 0).start()

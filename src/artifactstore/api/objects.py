@@ -70,7 +70,7 @@ async def _store(request: web.Request, expected: list[Digest]) -> web.Response:
 
 async def get(request: web.Request) -> web.StreamResponse:
     """The content, or its headers."""
-    record = await store_of(request).reader.record(_digest(request))
+    record = await store_of(request).record_to_read(_digest(request))
     try:
         return await content.send(request, record)
     except ObjectDamagedError as error:

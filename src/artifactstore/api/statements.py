@@ -10,12 +10,13 @@ from artifactstore.api.artifacts import artifact_id
 from artifactstore.api.documents import read_body
 from artifactstore.api.keys import store_of
 from artifactstore.domain.documents import attestation_document
+from artifactstore.domain.token import Scope
 
 
 async def post(request: web.Request) -> web.Response:
     """Attach a statement, plain or in an envelope."""
     identifier = artifact_id(request)
-    await store_of(request).live_artifact(identifier)  # before the body is asked for
+    await store_of(request).live_artifact(identifier, Scope.WRITE)  # before the body is asked for
     attestation, created = await store_of(request).attest(identifier, await read_body(request))
     return web.json_response(
         {**attestation_document(attestation), "created": created},

@@ -134,4 +134,5 @@ HEADERS: Json = {
     "Cross-Origin-Resource-Policy": _header("Nor be embedded elsewhere.", {"const": "same-origin"}),
     "Link": _header('The following page, as `rel="next"`; none at the end.', always=False),
     "Allow": _header("The methods that the address takes."),
+    "WWW-Authenticate": _header("How to say who asks.", {"const": "Bearer"}),
 }
