@@ -60,7 +60,7 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[GatewayFactory]:
         async def start(root: Path | None = None, **changes: object) -> Gateway:
             settings = settings_for(root or tmp_path / "root", **changes)
             store = await running.enter_async_context(open_local(settings))
-            app = create_app(store, limits=Limits.of(settings))
+            app = create_app(store, limits=Limits.of(settings), require_tokens=settings.require_tokens)
             runner = GatewayRunner(app, access_log=settings.access_log)
             await runner.setup()
             running.push_async_callback(runner.cleanup)

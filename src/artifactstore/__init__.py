@@ -35,8 +35,12 @@ __all__ = [
 ]
 
 
-def open(root_or_url: str | Path, *, read_only: bool = False) -> AbstractAsyncContextManager[ArtifactStore]:
+def open(
+    root_or_url: str | Path, *, read_only: bool = False, token: str | None = None
+) -> AbstractAsyncContextManager[ArtifactStore]:
     """The store over a local root (a directory, made if it is not there) or over a server (`http://...`).
+
+    `token` is what the server is shown.
 
     With `read_only`, a local root is read beside the process that writes it, and nothing is recorded. Errors on
     entering: RootLockedError, RootFormatError, SchemaTooNewError, RemoteError.
@@ -44,4 +48,4 @@ def open(root_or_url: str | Path, *, read_only: bool = False) -> AbstractAsyncCo
     # Imported here, so that `import artifactstore` for its words alone does not load a database and an HTTP client.
     from artifactstore.bootstrap import open_store
 
-    return open_store(root_or_url, read_only=read_only)
+    return open_store(root_or_url, read_only=read_only, token=token)

@@ -32,12 +32,14 @@ _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def open_store(root_or_url: str | Path, *, read_only: bool = False) -> AsyncIterator[ArtifactStore]:
+async def open_store(
+    root_or_url: str | Path, *, read_only: bool = False, token: str | None = None
+) -> AsyncIterator[ArtifactStore]:
     """The store over a root or a server, as `artifactstore.open` says."""
     if isinstance(root_or_url, str) and root_or_url.startswith(("http://", "https://")):
         from artifactstore.remote import RemoteStore  # here: a local root needs no HTTP client
 
-        async with RemoteStore(root_or_url) as remote:
+        async with RemoteStore(root_or_url, token) as remote:
             yield remote
     else:
         settings = Settings.load(root=Path(root_or_url))

@@ -13,11 +13,13 @@ from artifactstore.cancellation import uninterrupted
 from artifactstore.dataplane.sources import Source
 from artifactstore.domain import names
 from artifactstore.domain.artifact import Artifact, ArtifactMetadata, Attestation, ObjectRecord, SignatureOutcome
+from artifactstore.domain.caller import Caller
 from artifactstore.domain.digest import Digest, ObjectIdentity
 from artifactstore.domain.errors import ArtifactNotFoundError, InvalidStatementError, ObjectTooLargeError
 from artifactstore.domain.lineage import Lineage
 from artifactstore.domain.once import Once
 from artifactstore.domain.search import SearchTerms
+from artifactstore.domain.token import Scope
 from artifactstore.domain.usage import Quotas
 from artifactstore.manifests.statement import MAX_STATEMENT_BYTES, Statement
 from artifactstore.readcache import ReadCache
@@ -44,6 +46,7 @@ class ArtifactCatalog(ABC):
     """The part of `store.Store` that is about artifacts' records."""
 
     registry: Registry
+    caller: Caller
     _actor: str
     _cache: ReadCache
     _statements: StatementPolicy
@@ -56,7 +59,12 @@ class ArtifactCatalog(ABC):
 
     @abstractmethod
     async def record(self, digest: Digest) -> ObjectRecord:
-        """The registry's record of an object that is present; ObjectNotFoundError."""
+        """The record of an object that is present, and that the caller may read; ObjectNotFoundError."""
+        ...
+
+    @abstractmethod
+    async def _sees(self, blake3: Digest) -> bool:
+        """Whether an object, if it is there, is there for the caller."""
         ...
 
     @abstractmethod
@@ -68,16 +76,17 @@ class ArtifactCatalog(ABC):
 
     # --- artifacts --------------------------------------------------------------------------------------------------
 
-    async def artifact(self, artifact_id: UUID) -> Artifact:
-        """One artifact by its id, deleted ones included; ArtifactNotFoundError."""
+    async def artifact(self, artifact_id: UUID, scope: Scope = Scope.READ) -> Artifact:
+        """One artifact by its id, deleted ones included, where the caller may `scope`; ArtifactNotFoundError."""
+        within = self.caller.within(scope)
         artifact = await self.registry.artifact(artifact_id)
-        if artifact is None:
+        if artifact is None or (within is not None and artifact.namespace not in within):
             raise ArtifactNotFoundError(f"there is no artifact {artifact_id}")
         return artifact
 
-    async def live_artifact(self, artifact_id: UUID) -> Artifact:
+    async def live_artifact(self, artifact_id: UUID, scope: Scope = Scope.READ) -> Artifact:
         """One artifact by its id, whose content may be read; ArtifactNotFoundError when it is deleted, too."""
-        artifact = await self.artifact(artifact_id)
+        artifact = await self.artifact(artifact_id, scope)
         if artifact.deleted:
             raise ArtifactNotFoundError(f"the artifact {artifact_id} is deleted")
         return artifact
@@ -113,6 +122,8 @@ class ArtifactCatalog(ABC):
             created_after=created_after,
             created_before=created_before,
         ).checked()
+        if namespace is not None:
+            self.caller.require(Scope.READ, namespace)
         after, before = terms.created_after, terms.created_before
         query = ArtifactQuery(
             namespace,
@@ -126,6 +137,7 @@ class ArtifactCatalog(ABC):
             size_max,
             None if after is None else timestamp(after),
             None if before is None else timestamp(before),
+            namespaces=None if namespace is not None else self.caller.within(Scope.READ),
             limit=limit,
             cursor=cursor,
         )
@@ -169,7 +181,7 @@ class ArtifactCatalog(ABC):
     ) -> Artifact:
         """Change an artifact's labels, as `spi.ArtifactStore.relabel` says."""
         checked = names.check_label_changes(changes)
-        artifact = await self.live_artifact(artifact_id)
+        artifact = await self.live_artifact(artifact_id, Scope.WRITE)
         try:
             return await uninterrupted(self.registry.relabel(artifact, checked, if_match=if_match, actor=self._actor))
         finally:
@@ -179,11 +191,14 @@ class ArtifactCatalog(ABC):
 
     async def sources(self, artifact_id: UUID, *, depth: int = 1) -> Lineage:
         """What an artifact was made from, and what that was made from, to a depth of 1 to 32."""
-        return await self.registry.sources(await self.artifact(artifact_id), depth, lambda _: True)
+        return await self.registry.sources(await self.artifact(artifact_id), depth, self._visible)
 
     async def derived(self, artifact_id: UUID, *, depth: int = 1) -> Lineage:
         """What was made from an artifact, or from its bytes, and from that."""
-        return await self.registry.derived(await self.artifact(artifact_id), depth, lambda _: True)
+        return await self.registry.derived(await self.artifact(artifact_id), depth, self._visible)
+
+    def _visible(self, artifact: Artifact) -> bool:
+        return self.caller.reaches(Scope.READ, artifact.namespace)
 
     # --- statements -------------------------------------------------------------------------------------------------
 
@@ -195,7 +210,7 @@ class ArtifactCatalog(ABC):
 
         if len(document) > MAX_STATEMENT_BYTES:
             raise ObjectTooLargeError(f"a statement, or its envelope, has at most {MAX_STATEMENT_BYTES} bytes")
-        artifact = await self.live_artifact(artifact_id)
+        artifact = await self.live_artifact(artifact_id, Scope.WRITE)
         statement, verification = read_attestation(document, self._statements.keys)
         _check_subject(statement, artifact.identity)
         if verification.outcome is SignatureOutcome.FAILED and self._statements.refuse_bad_signatures:
@@ -203,7 +218,12 @@ class ArtifactCatalog(ABC):
                 f"the key {verification.keyid} did not make the signature that names it", field="signatures"
             )
         stored = await self.put_object(document, namespace=artifact.namespace)
-        return await uninterrupted(
+
+        def told(attached: tuple[Attestation, bool]) -> tuple[Attestation, bool]:
+            attestation, created = attached
+            return attestation, created or stored.created  # one that the caller could not read was not there for them
+
+        attached = await uninterrupted(
             self.registry.attest(
                 artifact.identity.blake3,
                 stored.identity.blake3,
@@ -211,9 +231,10 @@ class ArtifactCatalog(ABC):
                 signature=verification.outcome,
                 key_id=verification.keyid,
                 actor=self._actor,
-                once=once,
+                once=None if once is None else once.of(told),
             )
         )
+        return told(attached)
 
     async def attestations(self, artifact_id: UUID) -> tuple[Attestation, ...]:
         """What is attached to an artifact's object, in the order of attaching. ArtifactNotFoundError."""
@@ -221,7 +242,8 @@ class ArtifactCatalog(ABC):
         found: list[Attestation] = []
         after = 0
         while page := await self.registry.attestations(artifact.identity.blake3, after=after, limit=_PAGE):
-            found += [item for _, item in page]
+            # attached to the object, whoever has it: a statement is shown to who may read it
+            found += [item for _, item in page if await self._sees(item.statement)]
             after = page[-1][0]
         return tuple(found)
 

@@ -14,6 +14,7 @@ from artifactstore.cancellation import uninterrupted
 from artifactstore.content import LocalContent, refuse_damaged
 from artifactstore.domain import names
 from artifactstore.domain.artifact import Artifact, ObjectRecord, Package, SealedMember
+from artifactstore.domain.caller import Caller
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import (
     InvalidPackageError,
@@ -27,6 +28,7 @@ from artifactstore.domain.manifest import Manifest
 from artifactstore.domain.once import Once
 from artifactstore.domain.package import MAX_MEMBERS, MemberSource, PackageContents, PackageDescription, PackageMember
 from artifactstore.domain.ranges import ByteRange
+from artifactstore.domain.token import Scope
 from artifactstore.hashing import dual_digest
 from artifactstore.manifests.exports import Export, ExportFormat, export_of
 from artifactstore.registry.events import Member
@@ -44,6 +46,7 @@ class Packaging(ABC):
     """The part of the store that makes packages of what the rest has stored."""
 
     registry: Registry
+    caller: Caller
     _actor: str
 
     @abstractmethod
@@ -53,7 +56,12 @@ class Packaging(ABC):
 
     @abstractmethod
     async def record(self, digest: Digest) -> ObjectRecord:
-        """The record of an object that is present; ObjectNotFoundError."""
+        """The record of an object that is present, and that the caller may read; ObjectNotFoundError."""
+        ...
+
+    @abstractmethod
+    async def trusted_record(self, digest: Digest) -> ObjectRecord:
+        """The same of an object that the caller was led to by what they may read."""
         ...
 
     @abstractmethod
@@ -84,6 +92,8 @@ class Packaging(ABC):
         can be refused is refused before that. Only what changes in between leaves the manifest, an object that nothing
         refers to: it is not deleted, since somebody may have uploaded the same bytes meanwhile.
         """
+        self.caller.require(Scope.WRITE, names.check_namespace(namespace))
+        self.caller.require(Scope.READ, namespace)  # sealing shows what is there
         if not 1 <= len(members) <= MAX_MEMBERS:
             raise InvalidPackageError(f"a package has 1 to {MAX_MEMBERS} members, not {len(members)}", field="members")
         said = description or PackageDescription()
@@ -132,7 +142,7 @@ class Packaging(ABC):
         try:
             if isinstance(given.source, UUID):
                 artifact = await self.live_artifact(given.source)
-                record = await self.record(artifact.identity.blake3)
+                record = await self.trusted_record(artifact.identity.blake3)
             else:
                 artifact, record = None, await self.record(given.source)
         except NotFoundError as error:
@@ -164,8 +174,12 @@ class Packaging(ABC):
             raise PreconditionFailedError(f"package {earlier.id} is superseded by {successor.id} already")
 
     async def package(self, package_id: UUID) -> Package:
-        """One package; PackageNotFoundError."""
-        return await self.registry.package(package_id)
+        """One package, which may be read with all its members by who may read its namespace; PackageNotFoundError."""
+        within = self.caller.within(Scope.READ)
+        package = await self.registry.package(package_id)
+        if within is not None and package.namespace not in within:
+            raise PackageNotFoundError(f"there is no package {package_id}")
+        return package
 
     async def packages(
         self, *, namespace: str | None = None, name: str | None = None, after: int = 0, limit: int = 100
@@ -176,7 +190,9 @@ class Packaging(ABC):
             raise InvalidQueryError(f"limit is a whole number from 1 to {MAX_PAGE}", field="limit")
         if not 0 <= after < 2**53:
             raise InvalidQueryError(f"after is a whole number from 0 to {2**53 - 1}", field="after")
-        namespaces = None if namespace is None else frozenset({namespace})
+        if namespace is not None:
+            self.caller.require(Scope.READ, namespace)
+        namespaces = self.caller.within(Scope.READ) if namespace is None else frozenset({namespace})
         found = await self.registry.packages(namespaces, name, after=after, limit=limit)
         return PackagePage(tuple(package for _, package in found), found[-1][0] if found else after)
 
@@ -189,12 +205,12 @@ class Packaging(ABC):
         """A package as one file. Every member's record is looked at before there is a first byte."""
         package = await self.package(package_id)
         members = await self.registry.members(package_id)
-        async with await self.open_record(await self.record(package.manifest.blake3)) as content:
+        async with await self.open_record(await self.trusted_record(package.manifest.blake3)) as content:
             encoded = b"".join([chunk async for chunk in content.chunks()])
         manifest = await _in_thread_if_many(package.members, Manifest.parse, encoded)
         records: list[ObjectRecord] = []
         for begin in range(0, len(members), _LOOKUPS):
-            lookups = (self.record(member.identity.blake3) for member in members[begin : begin + _LOOKUPS])
+            lookups = (self.trusted_record(member.identity.blake3) for member in members[begin : begin + _LOOKUPS])
             records += _all_or_first(await asyncio.gather(*lookups, return_exceptions=True))
         for member, record in zip(members, records, strict=True):
             _refuse_damaged_member(member, record)

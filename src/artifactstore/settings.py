@@ -18,6 +18,7 @@ from artifactstore.domain.token import EVERY
 from artifactstore.domain.usage import Quota, Quotas
 from artifactstore.logs import LogFormat
 
+TokenRule = Literal["auto", "required", "off"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -43,6 +44,8 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1)
     insecure: bool = False
+    tokens: TokenRule = "auto"
+    token: str | None = Field(default=None, repr=False)  # what commands show to a server
     max_object_bytes: int | None = Field(default=None, ge=0)
     quotas: Annotated[dict[str, NamespaceQuota], NoDecode] = {}  # by namespace, or "*" for all others
     floor_bytes: int = Field(default=64 * 2**20, ge=0)
@@ -128,11 +131,18 @@ class Settings(BaseSettings):
             raise PydanticCustomError("workers", "this version serves with one process; say 1, or leave it out")
         return workers
 
+    @property
+    def require_tokens(self) -> bool:
+        """Whether requests need a token: by default, wherever others than this machine can send them."""
+        if self.tokens == "auto":
+            return not self.insecure and not _is_loopback(self.host)
+        return self.tokens == "required"
+
     def refuse_exposure(self) -> None:
         """Listening on anything but loopback, without tokens, needs the operator's word for it."""
-        if not self.insecure and not _is_loopback(self.host):
+        if not self.require_tokens and not self.insecure and not _is_loopback(self.host):
             raise ConfigurationError(
-                f"{self.host} is not a loopback address and this gateway has no tokens: anybody who reaches it could "
+                f"{self.host} is not a loopback address and ARTIFACTSTORE_TOKENS is off: anybody who reaches it could "
                 "read, write and delete; say --insecure if that is meant"
             )
 

@@ -29,6 +29,7 @@ from artifactstore.domain.names import DEFAULT_NAMESPACE
 from artifactstore.domain.package import MemberSource, PackageDescription
 from artifactstore.domain.ranges import ByteRange
 from artifactstore.manifests.exports import ExportFormat
+from artifactstore.token_spi import TokenIssuing
 
 type Condition = frozenset[Digest] | Literal["*"] | None
 
@@ -179,7 +180,7 @@ class ExportedPackage(Protocol):
 
 
 @runtime_checkable
-class ArtifactStore(Protocol):
+class ArtifactStore(TokenIssuing, Protocol):
     """A store of objects and artifacts. Use it as an asynchronous context manager, or close it."""
 
     async def put_object(

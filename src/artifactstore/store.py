@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -26,6 +27,7 @@ from artifactstore.dataplane.spi import (
 )
 from artifactstore.domain import names
 from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectRecord, ObjectState, Retrievals
+from artifactstore.domain.caller import Caller
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
 from artifactstore.domain.errors import (
     ArtifactNotFoundError,
@@ -36,6 +38,7 @@ from artifactstore.domain.errors import (
 )
 from artifactstore.domain.once import KeptAnswer, Once
 from artifactstore.domain.ranges import ByteRange
+from artifactstore.domain.token import Scope
 from artifactstore.domain.usage import Quotas, Usage
 from artifactstore.lifecycle import Admission, ObjectLifecycle
 from artifactstore.observation import Observer
@@ -46,12 +49,13 @@ from artifactstore.registry.registry import Registry
 from artifactstore.registry.search import MAX_PAGE
 from artifactstore.spi import Condition, Event, StoredObject, Verification
 from artifactstore.storage.spi import BackendHealth
+from artifactstore.tokens import TokenKeeping, TokenRecords
 
 _log = logging.getLogger(__name__)
 
 
-class Store(ArtifactCatalog, Packaging):
-    """A store over a local root (`spi.ArtifactStore`), acting for one actor. Made by `bootstrap`."""
+class Store(ArtifactCatalog, Packaging, TokenKeeping):
+    """A store over a local root (`spi.ArtifactStore`), acting for one caller. Made by `bootstrap`."""
 
     def __init__(
         self,
@@ -68,7 +72,9 @@ class Store(ArtifactCatalog, Packaging):
         self._dataplane = dataplane
         self.registry = registry
         self._retrievals = retrievals  # None: a store opened only for reading records nothing
-        self._actor = names.actor_name(actor)
+        self.caller = Caller.named(actor)
+        self._actor = self.caller.actor
+        self._tokens = TokenRecords(registry)
         self._max_object_bytes = max_object_bytes
         self._statements = statements or StatementPolicy()
         self._quotas = quotas or Quotas()
@@ -81,11 +87,15 @@ class Store(ArtifactCatalog, Packaging):
         #: What downloads ask: answers from memory where they are known. What decides something asks the registry.
         self.reader = Reader(dataplane, registry, self._lifecycle, self._cache, retrievals)
 
-    def acting_as(self, actor: str) -> Store:
-        """The same store, whose events name another actor."""
+    def acting_as(self, caller: Caller) -> Store:
+        """The same store for another caller: its events name them, and it does and shows what they may."""
         other = copy.copy(self)
-        other._actor = names.actor_name(actor)
+        other.caller, other._actor = caller, caller.actor
         return other
+
+    async def acting_for(self, token: str) -> Store:
+        """The same store for the holder of a token, by its text; UnauthenticatedError."""
+        return self.acting_as(Caller.holding(await self._tokens.recognise(token)))
 
     @property
     def actor(self) -> str:
@@ -113,6 +123,7 @@ class Store(ArtifactCatalog, Packaging):
         With `once`, here and wherever it is taken: AlreadyAnsweredError, IdempotencyKeyReusedError.
         """
         names.check_namespace(namespace)
+        self.caller.require(Scope.WRITE, namespace)
         hints = IngestHints(size_hint, primary_algorithm)
         quota = self._quotas.of(namespace)
         if quota is not None and size_hint is not None:
@@ -123,6 +134,7 @@ class Store(ArtifactCatalog, Packaging):
                 quota.check(await self.registry.usage(namespace), identity.size_bytes)
 
         async with self._ingest(source, hints, expected, admit) as result:
+            stored = partial(_stored, seen=await self._sees(result.identity.blake3))
             recorded = await uninterrupted(
                 self.registry.record_object(
                     result.identity,
@@ -132,10 +144,10 @@ class Store(ArtifactCatalog, Packaging):
                     mended=result.replaced,
                     quota=quota,
                     actor=self._actor,
-                    once=None if once is None else once.received(result.identity).of(_stored),
+                    once=None if once is None else once.received(result.identity).of(stored),
                 )
             )
-        return _stored(recorded)
+        return stored(recorded)
 
     async def put_file(
         self,
@@ -162,8 +174,9 @@ class Store(ArtifactCatalog, Packaging):
         if quota is not None:
             quota.check(await self.registry.usage(namespace), size_hint or 0)
         async with self._ingest(source, IngestHints(size_hint), expected, admit) as result:
+            named = partial(_named, seen=await self._sees(result.identity.blake3))
             try:
-                return await uninterrupted(
+                recorded = await uninterrupted(
                     self.registry.record_artifact(
                         result.identity,
                         backend_id=result.receipt.backend_id,
@@ -176,11 +189,12 @@ class Store(ArtifactCatalog, Packaging):
                         mended=result.replaced,
                         quota=quota,
                         actor=self._actor,
-                        once=None if once is None else once.received(result.identity),
+                        once=None if once is None else once.received(result.identity).of(named),
                     )
                 )
             finally:
                 self._cache.forget_name(namespace, name)
+        return named(recorded)
 
     async def check_preconditions(
         self, namespace: str, name: str, *, create_only: bool = False, if_match: Condition = None
@@ -188,6 +202,7 @@ class Store(ArtifactCatalog, Packaging):
         """Refuse a doomed upload before its body is read. The writer checks again when it commits."""
         names.check_namespace(namespace)
         names.check_name(name)
+        self.caller.require(Scope.WRITE, namespace)
         if create_only or if_match is not None:
             await self.registry.check_preconditions(namespace, name, create_only=create_only, if_match=if_match)
 
@@ -230,16 +245,42 @@ class Store(ArtifactCatalog, Packaging):
         return StoredObject(record.identity, created=False, state=record.state)
 
     async def record(self, digest: Digest) -> ObjectRecord:
-        """The registry's record of an object that is present; ObjectNotFoundError."""
+        """The registry's record of an object that is present, and that the caller may read; ObjectNotFoundError."""
+        return await self._record(digest, self.caller.within(Scope.READ))
+
+    async def trusted_record(self, digest: Digest) -> ObjectRecord:
+        """The same of an object that the caller was led to by what they may read: a package."""
+        return await self._record(digest, None)
+
+    async def _record(self, digest: Digest, within: frozenset[str] | None) -> ObjectRecord:
         record = await self.registry.object(digest)
-        if record is None or not record.state.present:
+        seen = True
+        if within is not None:  # asked of what is not there, too: both take as long
+            seen = await self.registry.readable(digest if record is None else record.identity.blake3, within)
+        if record is None or not record.state.present or not seen:
             raise ObjectNotFoundError(f"there is no object {digest}")
         return record
 
+    async def _sees(self, blake3: Digest) -> bool:
+        """Whether an object, if it is there, is there for the caller; for others it is as if it were not."""
+        token = self.caller.token
+        if token is None:
+            return True
+        if not token.scopes & {Scope.READ, Scope.ADMIN}:
+            return False
+        within = self.caller.within(Scope.READ)
+        return within is None or await self.registry.readable(blake3, within)
+
     async def file(self, namespace: str, name: str) -> Artifact:
-        """The latest version of a name; ArtifactNotFoundError."""
+        """The latest version of a name; ArtifactNotFoundError.
+
+        Who may write the name may know it, too: conditions on a write speak of it.
+        """
         names.check_namespace(namespace)
         names.check_name(name)
+        token = self.caller.token
+        if token is not None and not token.may(Scope.WRITE, namespace):
+            self.caller.require(Scope.READ, namespace)
         artifact = await self.registry.latest(namespace, name)
         if artifact is None:
             raise ArtifactNotFoundError(f"there is no artifact {namespace}/{name}")
@@ -247,6 +288,7 @@ class Store(ArtifactCatalog, Packaging):
 
     async def events(self, *, after: int = 0, limit: int = 100) -> tuple[Event, ...]:
         """The log in order, from the event after `after`."""
+        self.caller.require(Scope.ADMIN)
         if not 1 <= limit <= MAX_PAGE:
             raise InvalidQueryError(f"limit is a whole number from 1 to {MAX_PAGE}", field="limit")
         if not 0 <= after < 2**53:
@@ -299,7 +341,10 @@ class Store(ArtifactCatalog, Packaging):
         None when the bytes are needed. DigestMismatchError: one of `expected`, or the size, is not the object's.
         """
         names.check_namespace(namespace)
+        self.caller.require(Scope.WRITE, namespace)
         record = await self.registry.object(digest)
+        if not await self._sees(digest if record is None else record.identity.blake3):
+            return None
         if record is None or record.state is not ObjectState.LIVE:
             return None
         identity = record.identity
@@ -311,17 +356,34 @@ class Store(ArtifactCatalog, Packaging):
         claimed = await self._lifecycle.claim(record, namespace, self._quotas.of(namespace), actor=self._actor)
         return StoredObject(record.identity, created=False) if claimed else None
 
+    async def record_to_read(self, digest: Digest) -> ObjectRecord:
+        """As `record`, for reading its bytes: from memory, where the caller may read everything."""
+        within = None if self.caller.token is None else self.caller.within(Scope.READ)
+        return await (self.reader.record(digest) if within is None else self._record(digest, within))
+
+    async def latest_to_read(self, namespace: str, name: str) -> Artifact:
+        """The latest version of a name, for reading its bytes; ArtifactNotFoundError."""
+        if self.caller.token is not None:
+            self.caller.require(Scope.READ, names.check_namespace(namespace))
+        return await self.reader.latest(namespace, name)
+
+    async def version_to_read(self, artifact_id: UUID) -> Artifact:
+        """One version, for reading its bytes; ArtifactNotFoundError when it is deleted, too."""
+        if self.caller.token is not None and self.caller.within(Scope.READ) is not None:
+            await self.artifact(artifact_id)
+        return await self.reader.version(artifact_id)
+
     async def open_object(self, digest: Digest, byte_range: ByteRange | None = None) -> LocalContent:
         """The bytes of an object by either digest."""
-        return await self.open_record(await self.reader.record(digest), byte_range)
+        return await self.open_record(await self.record_to_read(digest), byte_range)
 
     async def open_file(self, namespace: str, name: str, byte_range: ByteRange | None = None) -> LocalContent:
         """The bytes of a name's latest version."""
-        return await self._open_version(await self.reader.latest(namespace, name), byte_range)
+        return await self._open_version(await self.latest_to_read(namespace, name), byte_range)
 
     async def open_artifact(self, artifact_id: UUID, byte_range: ByteRange | None = None) -> LocalContent:
         """The bytes of one version; ArtifactNotFoundError when it is deleted, too."""
-        return await self._open_version(await self.reader.version(artifact_id), byte_range)
+        return await self._open_version(await self.version_to_read(artifact_id), byte_range)
 
     async def _open_version(self, artifact: Artifact, byte_range: ByteRange | None) -> LocalContent:
         record = await self.reader.record(artifact.identity.blake3)
@@ -342,6 +404,7 @@ class Store(ArtifactCatalog, Packaging):
 
         What is found is recorded before what is answered is kept: if that is lost, to look again is as good.
         """
+        await self.record(digest)
         recording = self._retrievals is not None
         record, result = await self._lifecycle.verify(digest, actor=self._actor, record=recording)
         found = Verification(
@@ -359,14 +422,19 @@ class Store(ArtifactCatalog, Packaging):
     # --- deletion ---------------------------------------------------------------------------------------------------
 
     async def delete_object(self, digest: Digest) -> None:
-        """Delete an object: the event first, then the bytes (invariant 6)."""
-        record = await self.record(digest)
+        """Delete an object: the event first, then the bytes (invariant 6).
+
+        Its bytes are every namespace's that stored them: only who may delete in all of them may delete it.
+        """
+        self.caller.require(Scope.DELETE)
+        record = await self.trusted_record(digest)
         await self._lifecycle.delete(record.identity.blake3, actor=self._actor)
 
     async def delete_file(self, namespace: str, name: str, *, if_match: Condition = None) -> None:
         """Tombstone a name: its versions no longer refer to their objects. ArtifactNotFoundError."""
         names.check_namespace(namespace)
         names.check_name(name)
+        self.caller.require(Scope.DELETE, namespace)
         try:
             await uninterrupted(self.registry.tombstone(namespace, name, if_match=if_match, actor=self._actor))
         finally:
@@ -395,6 +463,12 @@ class Store(ArtifactCatalog, Packaging):
         await self.close()
 
 
-def _stored(recorded: tuple[ObjectRecord, bool]) -> StoredObject:
+def _stored(recorded: tuple[ObjectRecord, bool], *, seen: bool) -> StoredObject:
+    """An upload's outcome: for whoever could not see the object, it is new."""
     record, created = recorded
-    return StoredObject(record.identity, created, record.state)
+    return StoredObject(record.identity, created or not seen, record.state)
+
+
+def _named(recorded: tuple[Artifact, bool], *, seen: bool) -> tuple[Artifact, bool]:
+    artifact, created = recorded
+    return artifact, created or not seen

@@ -23,7 +23,7 @@ BEYOND_A_SCHEMA = {
     *("cursor", "name", "labels", "Artifact-Label", "provenance", "Repr-Digest", "Content-Digest"),
     *("members", "producer", "related", "label", "completeness_note"),  # of a package
 }
-BEYOND_A_SCHEMA |= {"media_type", "created_after", "created_before"}
+BEYOND_A_SCHEMA |= {"media_type", "created_after", "created_before", "expires_at"}
 
 
 def closed(node: Any) -> Any:
@@ -96,7 +96,10 @@ def stored(url: str, session: requests.Session) -> dict[str, str]:
     free = session.post(f"{url}/v1/objects", b"of no artifact").json()
     sealing: Any = {"namespace": "default", "name": "run", "members": [{"artifact": artifact["id"]}]}
     package = session.post(f"{url}/v1/packages", json=sealing).json()
+    wanted: Any = {"name": "reader", "scopes": ["read"], "namespaces": ["default"]}
+    token = session.post(f"{url}/v1/tokens", json=wanted).json()
     return {
+        "token": token["id"],
         "id": artifact["id"],
         "package": package["id"],
         "namespace": "default",
@@ -131,6 +134,8 @@ def test_answers_about_what_is_there_are_as_described(
     address = {name: value for name, value in stored.items() if f"{{{name}}}" in operation.path}
     if operation.path.startswith("/v1/packages/"):
         address["id"] = stored["package"]
+    if operation.path.startswith("/v1/tokens/"):
+        address["id"] = stored["token"]
     seen = explore(operation, GenerationMode.POSITIVE, url, session, path_parameters=address)
     assert any(200 <= status < 300 for status in seen) or operation.label in NOT_BY_CHANCE, seen
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from artifactstore.bootstrap import open_local
+from artifactstore.domain.caller import Caller
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import (
     ArtifactNotFoundError,
@@ -83,7 +84,9 @@ class ReadingMachine(RuleBasedStateMachine):
 
     @rule(number=NUMBERS, name=NAMES)
     def put_file(self, number: int, name: str) -> None:
-        artifact, _ = self.runner.run(self.store.acting_as("somebody").put_file("default", name, CONTENTS[number]))
+        artifact, _ = self.runner.run(
+            self.store.acting_as(Caller.named("somebody")).put_file("default", name, CONTENTS[number])
+        )
         self._stored(number)
         self.names.setdefault(name, []).append(artifact.id)
         self.versions[artifact.id] = number
@@ -237,7 +240,7 @@ async def test_a_version_read_before_a_new_one_is_not_the_latest_after_it(
     held = Held(store, "latest", monkeypatch)
     reading = asyncio.create_task(content_of(store.open_file("default", "name")))
     await held.answered.wait()
-    await store.acting_as("another").put_file("default", "name", b"new")
+    await store.acting_as(Caller.named("another")).put_file("default", "name", b"new")
     held.let_go.set()
     assert await reading == b"old"  # asked for before the new one was acknowledged
     assert await content_of(store.open_file("default", "name")) == b"new"

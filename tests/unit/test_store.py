@@ -13,6 +13,7 @@ import pytest
 
 from artifactstore.bootstrap import open_local
 from artifactstore.domain.artifact import ObjectState
+from artifactstore.domain.caller import Caller
 from artifactstore.domain.digest import Algorithm, Digest
 from artifactstore.domain.errors import (
     DigestMismatchError,
@@ -380,7 +381,7 @@ async def test_a_lost_event_log_is_said_where_there_are_objects(
      ("\udcff", "\ufffd"), ("", "unknown"), ("x" * 300, "x" * 256), ("x" + "\u2603" * 100, "x" + "\u2603" * 85)],
 )  # fmt: skip
 async def test_events_name_whoever_it_is_in_plain_text(store: Store, given: str, named: str) -> None:
-    await store.acting_as(given).put_object(DATA)
+    await store.acting_as(Caller.named(given)).put_object(DATA)
     assert [event.actor for event in await store.events()] == [named]
 
 

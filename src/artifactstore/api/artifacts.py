@@ -168,7 +168,7 @@ def _tag(artifact: Artifact) -> str:
 
 async def content(request: web.Request) -> web.StreamResponse:
     """The bytes of one version."""
-    artifact = await store_of(request).reader.version(artifact_id(request))
+    artifact = await store_of(request).version_to_read(artifact_id(request))
     return await files.send_artifact(request, artifact)
 
 

@@ -77,7 +77,7 @@ def _stored(stored: tuple[Artifact, bool]) -> web.Response:
 
 async def get(request: web.Request) -> web.StreamResponse:
     """The latest version's content, or its headers."""
-    artifact = await store_of(request).reader.latest(*file_address(request))
+    artifact = await store_of(request).latest_to_read(*file_address(request))
     return await send_artifact(request, artifact)
 
 

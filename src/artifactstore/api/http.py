@@ -12,6 +12,7 @@ from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from artifactstore.api import (
     artifacts,
+    auth,
     description,
     events,
     files,
@@ -22,14 +23,16 @@ from artifactstore.api import (
     packages,
     sendfile,
     statements,
+    tokens,
     uploads,
 )
 from artifactstore.api.fields import EVERY_ANSWER, REQUEST_ID
 from artifactstore.api.idempotency import keyed
-from artifactstore.api.keys import ANONYMOUS, STORE
+from artifactstore.api.keys import ANONYMOUS, STORE, TOKENS
 from artifactstore.api.limits import LIMITS, UPLOAD_SLOTS, Limits, UploadSlots, upload
 from artifactstore.api.problems import problem, problems
 from artifactstore.api.requests import TALLIES, RequestTallies
+from artifactstore.domain.caller import Caller
 from artifactstore.store import Store
 from artifactstore.tracing import SCOPE
 
@@ -37,14 +40,16 @@ from artifactstore.tracing import SCOPE
 _HOST = re.compile(r"(?:\[[0-9A-Fa-fv:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(?::[0-9]*)?")
 
 
-def create_app(store: Store, *, limits: Limits | None = None) -> web.Application:
-    """The application over a store, which stays the caller's to close.
+def create_app(store: Store, *, limits: Limits | None = None, require_tokens: bool = False) -> web.Application:
+    """The application over a store, which stays the caller's to close. Without tokens, everybody may everything.
 
     Serve it with `api.server.GatewayRunner`, which observes its requests, holds connections to the limits, and turns
     off what would decode bodies or answer in plain text.
     """
-    app = web.Application(middlewares=[uploads.close_unasked, problems, _refuse_faulty_framing])
-    app[STORE] = store.acting_as(ANONYMOUS)
+    authenticating = [auth.authenticate] if require_tokens else []
+    app = web.Application(middlewares=[uploads.close_unasked, problems, _refuse_faulty_framing, *authenticating])
+    app[STORE] = store.acting_as(Caller.named(ANONYMOUS))
+    app[TOKENS] = require_tokens
     app[LIMITS] = limits or Limits()
     app[UPLOAD_SLOTS] = UploadSlots(app[LIMITS].max_uploads_per_client)
     app[TALLIES] = RequestTallies()
@@ -90,6 +95,9 @@ def create_app(store: Store, *, limits: Limits | None = None) -> web.Application
     app.router.add_get("/v1/packages/{id}/manifest", packages.manifest)
     app.router.add_get("/v1/packages/{id}/export", packages.export)
     app.router.add_get("/v1/events", events.get)
+    route("POST", "/v1/tokens", upload(tokens.post), expect_handler=uploads.expect)
+    app.router.add_get("/v1/tokens", tokens.listing)
+    route("DELETE", "/v1/tokens/{id}", tokens.delete)
     _refuse_the_rest(app)
     app[TALLIES].resolve(app)
     return app

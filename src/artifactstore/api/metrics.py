@@ -26,6 +26,7 @@ import artifactstore
 from artifactstore.api.keys import store_of
 from artifactstore.api.requests import OUTCOMES, TALLIES, RequestTallies
 from artifactstore.distribution import Distribution
+from artifactstore.domain.token import Scope
 from artifactstore.hashing import active_kernel
 from artifactstore.observation import Observation
 
@@ -34,7 +35,9 @@ _PREFIX = "artifactstore_"
 
 async def get(request: web.Request) -> web.Response:
     """All of it. Looking and writing it out block nobody."""
-    observer = store_of(request).observer
+    store = store_of(request)
+    store.caller.require(Scope.READ)  # what it counts is of every namespace
+    observer = store.observer
     observation = None if observer is None else await observer.look()
     body = await asyncio.to_thread(generate_latest, _Exposition(request.app[TALLIES], observation))
     return web.Response(body=body, headers={hdrs.CONTENT_TYPE: CONTENT_TYPE_PLAIN_0_0_4})

@@ -73,7 +73,7 @@ async def _store(request: web.Request, expected: list[Digest], keyed: KeyedReque
 
 async def get(request: web.Request) -> web.StreamResponse:
     """The content, or its headers."""
-    record = await store_of(request).reader.record(_digest(request))
+    record = await store_of(request).record_to_read(_digest(request))
     try:
         return await content.send(request, record)
     except ObjectDamagedError as error:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from artifactstore.domain import errors
 from artifactstore.tracing import SCOPE
@@ -30,6 +30,8 @@ STATUS: dict[type[errors.ArtifactStoreError], HTTPStatus] = {
     errors.ObjectInUseError: HTTPStatus.CONFLICT,
     errors.RequestInProgressError: HTTPStatus.CONFLICT,
     errors.StorageFullError: HTTPStatus.INSUFFICIENT_STORAGE,
+    errors.UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
+    errors.ForbiddenError: HTTPStatus.FORBIDDEN,
     errors.QuotaExceededError: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
@@ -79,7 +81,10 @@ def problem_of(error: errors.ArtifactStoreError, **facts: object) -> web.Respons
     status = status_of(type(error))
     if status is HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("%s: %s", error.code, error.detail)
-    return problem(status, error.code, error.detail, field=getattr(error, "field", None), **facts)
+    answer = problem(status, error.code, error.detail, field=getattr(error, "field", None), **facts)
+    if status is HTTPStatus.UNAUTHORIZED:
+        answer.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
+    return answer
 
 
 def problem_of_refusal(refusal: web.HTTPException) -> web.Response:

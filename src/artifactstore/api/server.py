@@ -163,7 +163,12 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with open_local(settings) as store:
-        app = create_app(store, limits=Limits.of(settings))
+        if settings.require_tokens and not await store.any_token_in_force():
+            raise ConfigurationError(
+                f"{settings.root} has no token in force, and this gateway asks for one: make one with "
+                "artifactstore token create NAME --scope admin --namespace '*', or say --insecure to serve without"
+            )
+        app = create_app(store, limits=Limits.of(settings), require_tokens=settings.require_tokens)
         runner = GatewayRunner(app, access_log=settings.access_log)
         await runner.setup()
         try:

@@ -12,12 +12,13 @@ from artifactstore.api.idempotency import KeyedRequest, once
 from artifactstore.api.keys import store_of
 from artifactstore.domain.artifact import Attestation
 from artifactstore.domain.documents import attestation_document
+from artifactstore.domain.token import Scope
 
 
 async def post(request: web.Request, keyed: KeyedRequest | None) -> web.Response:
     """Attach a statement, plain or in an envelope."""
     identifier = artifact_id(request)
-    await store_of(request).live_artifact(identifier)  # before the body is asked for
+    await store_of(request).live_artifact(identifier, Scope.WRITE)  # before the body is asked for
     document = await read_body(request, keyed=keyed)
     return _attached(await store_of(request).attest(identifier, document, once=once(keyed, _attached)))
 

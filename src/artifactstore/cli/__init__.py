@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 import artifactstore
-from artifactstore.cli import bench, maintenance, package, records, remarks, serving, transfer
+from artifactstore.cli import bench, maintenance, package, records, remarks, serving, token, transfer
 from artifactstore.domain.errors import ArtifactStoreError
 
 
@@ -46,6 +46,7 @@ for command in (
     records.events,
     maintenance.rebuild,
     package.package,
+    token.token,
     bench.bench,
 ):
     commands.add_command(command)

@@ -33,7 +33,7 @@ class Target:
         if self.settings.server is not None:
             from artifactstore.remote import RemoteStore
 
-            return RemoteStore(self.settings.server)
+            return RemoteStore(self.settings.server, self.settings.token)
         from artifactstore.bootstrap import open_local
 
         return open_local(self.settings, read_only=read_only)

@@ -18,6 +18,8 @@
     |-- ObjectTooLargeError             more bytes than the limit in force
     |-- UnsupportedEncodingError        bytes in a content coding, which would be digested coded
     |-- PreconditionFailedError         If-Match / If-None-Match did not hold
+    |-- UnauthenticatedError            no token that is in force says who asks
+    |-- ForbiddenError                  the token does not grant this
     |-- QuotaExceededError              the namespace holds all that it may
     |-- IdempotencyKeyReusedError       the key of another request
     |-- RequestInProgressError          the key of a request that is not over yet
@@ -159,6 +161,26 @@ class PreconditionFailedError(ArtifactStoreError):
     """A condition the caller set does not hold."""
 
     code = "precondition-failed"
+
+
+class UnauthenticatedError(ArtifactStoreError):
+    """The request has no token that is in force: none, one that is malformed, unknown, expired or revoked."""
+
+    code = "unauthenticated"
+
+    def __init__(self, detail: str, *, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.field = field
+
+
+class ForbiddenError(ArtifactStoreError):
+    """The token does not grant what is asked for: another scope, or another namespace. `field` says which."""
+
+    code = "forbidden"
+
+    def __init__(self, detail: str, *, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.field = field
 
 
 class QuotaExceededError(ArtifactStoreError):

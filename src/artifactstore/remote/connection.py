@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from aiohttp import hdrs
 from multidict import CIMultiDict, istr
 from uuid_utils import uuid7
 from yarl import URL
@@ -48,7 +49,10 @@ class Problem:
 class Connection:
     """A server's address and the connections to it, made when they are first needed."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str | None = None) -> None:
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise errors.InvalidInputError("the token is none: one begins with ast_", field="token")
+        self._token = token
         self.base = url.rstrip("/")
         try:
             parsed = URL(self.base)
@@ -81,6 +85,8 @@ class Connection:
             timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT, sock_read=PATIENCE)
             self._session = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
         fields = CIMultiDict(headers)
+        if self._token is not None:
+            fields[hdrs.AUTHORIZATION] = f"Bearer {self._token}"
         if (scope := SCOPE.get()) is not None:
             fields[TRACEPARENT] = scope.trace.header()
         try:
@@ -155,7 +161,7 @@ async def problem_of(response: aiohttp.ClientResponse) -> Problem | None:
     except (ValueError, TypeError, KeyError, aiohttp.ClientError):
         return Problem(errors.RemoteError(f"the server answered {response.status} without saying why"), {})
     error = _ERRORS.get(kind.removeprefix(_PROBLEM), errors.RemoteError)
-    if issubclass(error, errors.InvalidInputError):
+    if issubclass(error, errors.InvalidInputError | errors.UnauthenticatedError | errors.ForbiddenError):
         return Problem(error(detail, field=document.get("field")), document)
     return Problem(error(detail), document)
 

@@ -23,15 +23,16 @@ from artifactstore.remote.catalog import RemoteCatalog
 from artifactstore.remote.connection import Connection, problem_of, raise_problem
 from artifactstore.remote.content import RemoteContent, content_facts
 from artifactstore.remote.packages import RemotePackages
+from artifactstore.remote.tokens import RemoteTokens
 from artifactstore.remote.uploads import Headers, Outgoing, announcement, conditions, metadata_headers
 from artifactstore.spi import Condition, Event, StoredObject, Verification
 
 
-class RemoteStore(RemoteCatalog, RemotePackages):
+class RemoteStore(RemoteCatalog, RemotePackages, RemoteTokens):
     """A store behind a server's address, such as `http://127.0.0.1:8000`. Use it as an asynchronous context manager."""
 
-    def __init__(self, url: str) -> None:
-        self._server = Connection(url)
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self._server = Connection(url, token)
 
     # --- bytes in ---------------------------------------------------------------------------------------------------
 

@@ -149,4 +149,5 @@ HEADERS: Json = {
     ),
     "Link": _header('The following page, as `rel="next"`; none at the end.', always=False),
     "Allow": _header("The methods that the address takes."),
+    "WWW-Authenticate": _header("How to say who asks.", {"const": "Bearer"}),
 }

@@ -8,11 +8,22 @@ from functools import cache
 
 import artifactstore
 from artifactstore.api.fields import EVERY_ANSWER, REQUEST_ID
-from artifactstore.api.openapi import artifacts, common, events, files, objects, packages, refusals, service, statements
+from artifactstore.api.openapi import (
+    artifacts,
+    common,
+    events,
+    files,
+    objects,
+    packages,
+    refusals,
+    service,
+    statements,
+    tokens,
+)
 from artifactstore.api.openapi.parts import Json, headers
 from artifactstore.domain import errors
 
-RESOURCES = (service, objects, files, artifacts, statements, packages, events)
+RESOURCES = (service, objects, files, artifacts, statements, packages, events, tokens)
 
 _ABOUT = """A generic artifact registry and storage gateway: content-addressed, durable, provable.
 
@@ -22,8 +33,11 @@ to do, `field` names what is at fault. HEAD is answered wherever GET is, without
 _BEARER = {
     "type": "http",
     "scheme": "bearer",
-    "description": "`Authorization: Bearer TOKEN`, where the gateway requires tokens.",
+    "description": "`Authorization: Bearer TOKEN`, where the gateway requires tokens (docs/operations.md).",
 }
+
+#: What is answered without a token.
+_OPEN = ("/", "/health", "/health/ready", "/health/live", "/openapi.json", "/docs")
 
 #: What HEAD has not: ranges are of GET alone (RFC 9110, 14.2).
 _OF_RANGES = ("206", "416")
@@ -34,7 +48,9 @@ _RANGE_FIELDS = ("#/components/parameters/Range", "#/components/parameters/If-Ra
 def document() -> Json:
     """The description, as JSON values. It is made once: do not change it."""
     paths = {
-        path: _with_heads(resource.TAG["name"], item) for resource in RESOURCES for path, item in resource.PATHS.items()
+        path: _with_heads(resource.TAG["name"], _guarded(path, item))
+        for resource in RESOURCES
+        for path, item in resource.PATHS.items()
     }
     found: Json = {
         "openapi": "3.1.0",
@@ -61,6 +77,22 @@ def document() -> Json:
         },
     }
     _complete(found)
+    return found
+
+
+def _guarded(path: str, item: Json) -> Json:
+    """The path's operations, each with what it answers to who has no token, or has one that does not grant it."""
+    found = deepcopy(item)
+    for method, operation in found.items():
+        if method == "parameters":
+            continue
+        if path in _OPEN:
+            operation["security"] = []
+            continue
+        told = refusals.answers([errors.UnauthenticatedError, errors.ForbiddenError])
+        responses = {**operation["responses"], **{str(status): each for status, each in told.items()}}
+        responses["401"]["headers"] = headers("WWW-Authenticate")
+        operation["responses"] = {status: responses[status] for status in sorted(responses)}
     return found
 
 
