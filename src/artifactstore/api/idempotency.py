@@ -119,7 +119,9 @@ def _asked(request: web.Request) -> bytes:
     """The digest of all of a request but its body. Whose it is belongs to it: two tokens may have one name."""
     token = store_of(request).caller.token
     fields = [(name, request.headers.getall(name)) for name in _MEANT if name in request.headers]
-    return sha256(json.dumps([request.method, request.raw_path, None if token is None else str(token.id), fields]).encode()).digest()
+    return sha256(
+        json.dumps([request.method, request.raw_path, None if token is None else str(token.id), fields]).encode()
+    ).digest()
 
 
 def _kept(answer: web.Response, asked: bytes, body: ObjectIdentity) -> bytes:
