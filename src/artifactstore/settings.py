@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     keepalive_timeout: float = Field(default=75.0, gt=0)
     max_connections: int = Field(default=2048, ge=1)
     max_uploads_per_client: int = Field(default=256, ge=1)
+    stop_delay: float = Field(default=0.0, ge=0)
+    stop_timeout: float = Field(default=30.0, ge=0)
     log_level: LogLevel = "info"
     log_format: LogFormat = "text"
     access_log: bool = False

@@ -67,6 +67,12 @@ class BoundedConnection(RequestHandler):
             if self._request_count:
                 self._await_request(self._limits.head_timeout)
 
+    @property
+    def awaits_request(self) -> bool:
+        """Whether nothing is under way: no request, and no part of one."""
+        waiter = self._waiter
+        return waiter is not None and not waiter.done() and not self._messages and not self._head_has_begun
+
     # --- requests ---------------------------------------------------------------------------------------------------
 
     async def _handle_request(

@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -24,6 +25,7 @@ from artifactstore.api.http import complete, create_app
 from artifactstore.api.limits import LIMITS, Limits
 from artifactstore.api.problems import problem, problem_of_refusal
 from artifactstore.api.requests import TALLIES, Observatory
+from artifactstore.api.stopping import STOPPING, drained
 from artifactstore.bootstrap import open_local
 from artifactstore.domain.errors import ConfigurationError
 from artifactstore.domain.names import MAX_PROVENANCE_BYTES
@@ -38,8 +40,8 @@ _log = logging.getLogger(__name__)
 _MAX_FIELD_BYTES = 2 * MAX_PROVENANCE_BYTES
 #: A target holds the longest name, each of its bytes as an escape, and a query.
 _MAX_TARGET_BYTES = 8190
-#: How long a stopping server lets running transfers go on, in seconds.
-_GRACE = 10.0
+#: How long a server that is broken off waits for its connections to notice, in seconds.
+_BREAKING_OFF = 1.0
 #: Descriptors: the connection and a file; and what the gateway has open itself.
 _DESCRIPTORS_PER_CONNECTION = 2
 _DESCRIPTORS = 256
@@ -108,7 +110,7 @@ class GatewayRunner(web.AppRunner):
             app,
             auto_decompress=False,  # an object is what its digest is of
             handle_signals=False,
-            shutdown_timeout=_GRACE,
+            shutdown_timeout=_BREAKING_OFF,
             max_field_size=_MAX_FIELD_BYTES,
             max_line_size=_MAX_TARGET_BYTES,
             keepalive_timeout=app[LIMITS].keepalive_timeout,
@@ -116,6 +118,17 @@ class GatewayRunner(web.AppRunner):
             **settings,
         )
         self._observatory = Observatory(app[TALLIES], access_log=access_log)
+
+    async def stop(self, *, delay: float, seconds: float, hurry: asyncio.Event) -> int:
+        """Stop serving, as `api.stopping` says; how many connections had to be broken off. `hurry` cuts it short."""
+        self.app[STOPPING].set()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(hurry.wait(), delay)
+        for site in self.sites:
+            await site.stop()
+        if not isinstance(self.server, BoundedServer):
+            return 0
+        return await drained(self.server, seconds, hurry)
 
     async def _make_server(self) -> Server:
         server = await super()._make_server()
@@ -136,7 +149,10 @@ def check_parser() -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM; running transfers get a grace period. Raises what opening the root raises."""
+    """Serve until SIGINT or SIGTERM; what is under way then gets a grace period, which a second one ends.
+
+    Raises what opening the root raises.
+    """
     settings.refuse_exposure()
     check_parser()
     logs.configure(settings.log_level, settings.log_format)
@@ -157,10 +173,10 @@ def _allow_descriptors(connections: int) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    stop = asyncio.Event()
+    stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
     async with open_local(settings) as store:
         app = create_app(store, limits=Limits.of(settings))
         runner = GatewayRunner(app, access_log=settings.access_log)
@@ -176,6 +192,9 @@ async def _serve(settings: Settings) -> None:
             )
             await stop.wait()
             _log.info("stopping")
+            left = await runner.stop(delay=settings.stop_delay, seconds=settings.stop_timeout, hurry=hurry)
+            if left:
+                _log.warning("%d connections are broken off", left)
         finally:
             await runner.cleanup()
 
