@@ -57,13 +57,13 @@ kernel-sanitize: ## the kernel's C, with the assembly, under AddressSanitizer an
 	    -fno-sanitize-recover=all $(KERNEL_SOURCES) tests/kernel/sanitize.c -o build/kernel-sanitize
 	build/kernel-sanitize
 
-# CPython keeps its arenas; only what the tests of hashing do is looked at, by every kernel that this CPU has
+
 kernel-sanitize-python: $(INSTALLED) ## the module for Python under both sanitizers, with the tests of hashing
 	scripts/sanitize-python
 
 kernel-valgrind: ## the kernel's C under valgrind, with the instructions that it knows; minutes
 	@mkdir -p build
-	$(KERNEL_CC) -O1 -g -Inative native/*.c tests/kernel/sanitize.c -o build/kernel-valgrind
+	$(KERNEL_CC) -O1 -g $(KERNEL_SOURCES) tests/kernel/sanitize.c -o build/kernel-valgrind
 	valgrind --quiet --error-exitcode=1 --leak-check=full build/kernel-valgrind
 
 kernel-entries: $(INSTALLED) ## each entry of each kernel of this CPU against the portable one: registers, guard pages

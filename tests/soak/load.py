@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import io
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -68,7 +69,7 @@ class Client:
         seed = self.dice.getrandbits(60)
         data = body(seed, size)
         sha256 = hashlib.sha256(data).hexdigest()
-        async with self.session.put(f"{self.url}/v1/files/soak/{self.name}", data=data) as answer:
+        async with self.session.put(f"{self.url}/v1/files/soak/{self.name}", data=io.BytesIO(data)) as answer:
             assert answer.status == 201, await answer.text()
             record = await answer.json()
         assert record["sha256"] == f"sha256:{sha256}"
@@ -86,7 +87,7 @@ class Client:
         seed = self.dice.randrange(SHARED)
         data = body(seed, 30_000 * (1 + seed))
         sha256 = hashlib.sha256(data).hexdigest()
-        async with self.session.put(f"{self.url}/v1/objects/sha256:{sha256}", data=data) as answer:
+        async with self.session.put(f"{self.url}/v1/objects/sha256:{sha256}", data=io.BytesIO(data)) as answer:
             assert answer.status in (200, 201), await answer.text()
         self.known.kept[sha256] = (seed, len(data))
 
@@ -94,7 +95,7 @@ class Client:
         data = body(self.dice.getrandbits(60), 10_000)
         sha256 = hashlib.sha256(data).hexdigest()
         for method, expected in (("PUT", 201), ("DELETE", 204)):
-            given = data if method == "PUT" else None
+            given = io.BytesIO(data) if method == "PUT" else None
             async with self.session.request(method, f"{self.url}/v1/objects/sha256:{sha256}", data=given) as answer:
                 assert answer.status == expected, await answer.text()
         self.known.deleted.add(sha256)

@@ -178,3 +178,7 @@ class BoundedServer(Server):
     def is_full(self) -> bool:
         """Whether there are as many connections as there may be."""
         return len(self._connections) >= self.limits.max_connections
+
+    def open_connections(self) -> list[BoundedConnection]:
+        """Those that are not gone yet."""
+        return [connection for connection in self._connections if isinstance(connection, BoundedConnection)]

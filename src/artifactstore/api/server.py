@@ -128,7 +128,7 @@ class GatewayRunner(web.AppRunner):
             await site.stop()
         if not isinstance(self.server, BoundedServer):
             return 0
-        return await drained(self.server, seconds, hurry)
+        return await drained(self.server.open_connections, seconds, hurry)
 
     async def _make_server(self) -> Server:
         server = await super()._make_server()

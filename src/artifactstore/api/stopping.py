@@ -9,7 +9,7 @@ that take longer. aiohttp's own way would not do: a connection that it has told 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from aiohttp import hdrs, web
@@ -18,15 +18,6 @@ from aiohttp import hdrs, web
 STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
 #: Between two looks at the connections, in seconds.
 _LOOK_SECONDS = 0.02
-
-
-class Connections(Protocol):
-    """What there is to close."""
-
-    @property
-    def connections(self) -> Iterable[Closable]:
-        """Those that are open, whose last bytes are not sent included."""
-        ...
 
 
 class Closable(Protocol):
@@ -49,15 +40,16 @@ async def end_connection(request: web.Request, response: web.StreamResponse) -> 
         response.headers[hdrs.CONNECTION] = "close"
 
 
-async def drained(server: Connections, seconds: float, hurry: asyncio.Event) -> int:
-    """Close connections as they become idle, until there are none, `seconds` are over or `hurry` is set; what is left.
+async def drained(connections: Callable[[], Sequence[Closable]], seconds: float, hurry: asyncio.Event) -> int:
+    """Close connections as they become idle, until there are none, `seconds` are over or `hurry` is set.
 
-    One is closed when two looks in a row find it idle: a request may lie in its socket and not be read yet.
+    How many are left. `connections` are those that are open, also those whose last bytes are not sent yet. One closes
+    when two looks in a row find it idle: a request may lie in its socket and not be read yet.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     idle: set[Closable] = set()
-    while (left := list(server.connections)) and loop.time() < deadline and not hurry.is_set():
+    while (left := connections()) and loop.time() < deadline and not hurry.is_set():
         waiting = {connection for connection in left if connection.awaits_request}
         for connection in waiting & idle:
             connection.force_close()

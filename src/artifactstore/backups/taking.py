@@ -18,9 +18,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
-import artifactstore
 from artifactstore.backups.copying import Copied, Copying, Progress
 from artifactstore.backups.form import BackupRecord, databases, locked, refuse_foreign, unusable
 from artifactstore.domain.digest import Algorithm
@@ -94,7 +94,7 @@ def _copy(
             seq=snapshot.seq,
             leaf=snapshot.leaf(snapshot.seq),
             time=begun,
-            software_version=artifactstore.__version__,
+            software_version=version("artifact-store"),
             database=_database_name(snapshot.seq, earlier),
             database_sha256=digest_of(fresh),
             objects=count,

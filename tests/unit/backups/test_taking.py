@@ -389,7 +389,8 @@ async def test_a_record_is_read_as_it_was_written_or_not_at_all(tmp_path: Path) 
 
 
 async def test_progress_counts_every_byte(root: Path, backup: Path, filled: dict[Digest, bytes]) -> None:
-    totals, steps = [], []
+    totals: list[int] = []
+    steps: list[int] = []
 
     def announce(total: int) -> object:
         totals.append(total)
