@@ -61,10 +61,10 @@ kernel-sanitize: ## the kernel's C, with the assembly, under AddressSanitizer an
 kernel-sanitize-python: $(INSTALLED) ## the module for Python under both sanitizers, with the tests of hashing
 	scripts/sanitize-python
 
-kernel-valgrind: ## the kernel's C under valgrind, with the instructions that it knows; minutes
+kernel-valgrind: ## the kernel's C under valgrind, with the instructions that it knows
 	@mkdir -p build
 	$(KERNEL_CC) -O1 -g $(KERNEL_SOURCES) tests/kernel/sanitize.c -o build/kernel-valgrind
-	valgrind --quiet --error-exitcode=1 --leak-check=full build/kernel-valgrind
+	valgrind --quiet --error-exitcode=1 --leak-check=full build/kernel-valgrind 3100
 
 kernel-entries: $(INSTALLED) ## each entry of each kernel of this CPU against the portable one: registers, guard pages
 	tests/kernel/entries/run native
