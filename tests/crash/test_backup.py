@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from artifactstore.bootstrap import open_local
 from artifactstore.domain.digest import Digest
@@ -71,6 +72,7 @@ async def check(root: Path, kept: dict[str, bytes]) -> None:
                         assert (await store.verify_object(record.identity.blake3)).verified
 
 
+@pytest.mark.timeout(600)  # nine processes are started
 async def test_a_backup_under_load_that_is_killed_again_and_again_holds_all_that_was_acknowledged(
     tmp_path: Path,
 ) -> None:
