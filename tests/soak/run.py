@@ -23,6 +23,8 @@ from tests.soak.load import Known, load
 CLIENTS = 8
 #: What a process may keep beyond what it had after the same load before: the caches of its allocators.
 _SLACK_BYTES = 48 * 2**20
+#: Searches that open every connection to the database that there may be: they are opened when they are wanted.
+_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Holding:
 async def holding(gateway: GatewayProcess) -> Holding:
     """As `/metrics` says, as soon as uploads that their clients left have ended."""
     async with aiohttp.ClientSession() as session:
+        await asyncio.gather(*(_searched(session, gateway.url) for _ in range(_AT_ONCE)))
         while True:
             async with session.get(f"{gateway.url}/metrics") as answer:
                 lines = (await answer.text()).splitlines()
@@ -52,6 +55,12 @@ async def holding(gateway: GatewayProcess) -> Holding:
                     int(found["artifactstore_promised_bytes"]),
                 )
             await asyncio.sleep(0.05)
+
+
+async def _searched(session: aiohttp.ClientSession, url: str) -> None:
+    async with session.get(f"{url}/v1/artifacts", params={"namespace": "soak", "limit": "1000"}) as answer:
+        assert answer.status == 200
+        await answer.read()
 
 
 async def soak(root: Path, seconds: float, seed: int, tell: Callable[[str], None] = lambda line: None) -> Known:
