@@ -134,7 +134,7 @@ audit: ## known vulnerabilities of what is pinned (pip-audit)
 sbom: ## what the package is made of: build/sbom.cdx.json (CycloneDX)
 	scripts/sbom
 
-dist: $(INSTALLED) ## the wheel and the sdist, in dist/, the same bytes wherever they are built
+dist: $(INSTALLED) ## the wheel and the sdist, in dist/
 	scripts/build-distributions dist
 
 dist-compare: $(INSTALLED) ## build both twice, in two places, and compare them byte for byte
