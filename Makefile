@@ -8,8 +8,9 @@ ASSEMBLY := $(if $(NO_ASM),,$(wildcard asm/$(shell uname -m)/*.S))
 KERNEL_CC := $(or $(CC),cc) -std=c11
 KERNEL_SOURCES := -Inative $(if $(ASSEMBLY),-DAH_ASM=1) native/*.c $(ASSEMBLY)
 
-.PHONY: install dev test test-mounts lint format type migrate lock clean ci
-.PHONY: kernel-sanitize kernel-fuzz kernel-emulated kernel-entries kernel-aarch64 kernel-avx512
+.PHONY: install dev test test-mounts lint format type migrate lock lock-hashes clean ci
+.PHONY: audit sbom dist dist-compare soak
+.PHONY: kernel-sanitize kernel-sanitize-python kernel-valgrind kernel-fuzz kernel-emulated kernel-entries kernel-aarch64 kernel-avx512
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## these lines
@@ -19,7 +20,7 @@ install: ## bring .venv up to date and build the kernel
 	@rm -f $(INSTALLED)
 	@$(MAKE) --no-print-directory $(INSTALLED)
 
-$(INSTALLED): pyproject.toml setup.py scripts/install scripts/find-uv scripts/find-python $(NATIVE)
+$(INSTALLED): pyproject.toml requirements.lock setup.py scripts/install scripts/find-uv scripts/find-python $(NATIVE)
 	scripts/install
 	@touch $@
 
@@ -34,6 +35,9 @@ test-mounts: $(INSTALLED) ## what needs root and small file systems of its own: 
 	elif ! command -v mkfs.ext4 >/dev/null; then echo "NOT RUN: tests/mounts needs mkfs.ext4 (Debian: e2fsprogs)"; \
 	elif ! scripts/can-mount; then echo "NOT RUN: tests/mounts needs loop mounts, which this host refuses"; \
 	else $(PY) -m pytest tests/mounts; fi
+
+soak: $(INSTALLED) ## a gateway under mixed load, killed every few seconds, for MINUTES (default 5); then everything is checked
+	$(PY) -m tests.soak --minutes $(or $(MINUTES),5) $(SOAK_ARGS)
 
 lint: $(INSTALLED) ## ruff check, ruff format --check, the import contract
 	$(PY) -m ruff check .
@@ -52,6 +56,15 @@ kernel-sanitize: ## the kernel's C, with the assembly, under AddressSanitizer an
 	$(KERNEL_CC) -O1 -g -Wall -Wextra -Wpedantic -Wconversion -Werror -fsanitize=address,undefined \
 	    -fno-sanitize-recover=all $(KERNEL_SOURCES) tests/kernel/sanitize.c -o build/kernel-sanitize
 	build/kernel-sanitize
+
+
+kernel-sanitize-python: $(INSTALLED) ## the module for Python under both sanitizers, with the tests of hashing
+	scripts/sanitize-python
+
+kernel-valgrind: ## the kernel's C under valgrind, with the instructions that it knows
+	@mkdir -p build
+	$(KERNEL_CC) -O1 -g $(KERNEL_SOURCES) tests/kernel/sanitize.c -o build/kernel-valgrind
+	valgrind --quiet --error-exitcode=1 --leak-check=full build/kernel-valgrind 3100
 
 kernel-entries: $(INSTALLED) ## each entry of each kernel of this CPU against the portable one: registers, guard pages
 	tests/kernel/entries/run native
@@ -124,6 +137,21 @@ migrate: $(INSTALLED) ## alembic upgrade head, for the root of ARTIFACTSTORE_ROO
 
 lock: $(INSTALLED) ## choose the newest of every dependency and write the pins into pyproject.toml
 	scripts/pin-dependencies
+
+lock-hashes: $(INSTALLED) ## write requirements.lock anew from the pins
+	scripts/hash-dependencies
+
+audit: ## known vulnerabilities of what is pinned (pip-audit)
+	scripts/audit
+
+sbom: ## what the package is made of: build/sbom.cdx.json (CycloneDX)
+	scripts/sbom
+
+dist: $(INSTALLED) ## the wheel and the sdist, in dist/
+	scripts/build-distributions dist
+
+dist-compare: $(INSTALLED) ## build both twice, in two places, and compare them byte for byte
+	scripts/compare-distributions
 
 ci: ## what CI runs
 	.ci/run

@@ -14,6 +14,8 @@
 #define AH_CHUNK_BYTES 1024
 #define AH_GROUP_BYTES 16384 /* 16 chunks: the unit whose chaining values are handed out */
 #define AH_STACK_DEPTH 54    /* 2^64 bytes are 2^54 chunks */
+/* What SHA-256 can say of a stream's length: 2^64 - 1 bits. */
+#define AH_MAX_BYTES (UINT64_MAX >> 3)
 #define AH_EXPORT_BYTES (8 + 8 + 32 + AH_CHUNK_BYTES + AH_STACK_DEPTH * AH_DIGEST_BYTES)
 
 #define AH_BLAKE3 1 /* which digests a state is for: a set */
@@ -74,7 +76,8 @@ uint64_t ah_length(const ah_state *state);
 
 /* The state as AH_EXPORT_BYTES bytes that mean the same under every kernel, byte order and version of this code. */
 void ah_export(const ah_state *state, uint8_t *out);
-/* The state that ah_export wrote: AH_OK, or AH_INVALID for a wrong length, magic or version (then nothing changes). */
+/* The state that ah_export wrote: AH_OK, or AH_INVALID for a wrong length, magic or version, or for a stream
+ * that is longer than any (then nothing changes). What else it says is believed: keep it where only you write. */
 int ah_import(ah_state *state, const uint8_t *in, size_t length);
 
 #endif

@@ -387,8 +387,10 @@ void ah_export(const ah_state *state, uint8_t *out) {
 int ah_import(ah_state *state, const uint8_t *in, size_t length) {
     if (length != AH_EXPORT_BYTES || memcmp(in, export_magic, sizeof export_magic) != 0) return AH_INVALID;
     if (in[7] < AH_BLAKE3 || in[7] > AH_BOTH) return AH_INVALID;
+    uint64_t taken = (uint64_t)load_le(in + 8) | (uint64_t)load_le(in + 12) << 32;
+    if (taken > AH_MAX_BYTES) return AH_INVALID;
     state->which = in[7];
-    state->length = (uint64_t)load_le(in + 8) | (uint64_t)load_le(in + 12) << 32;
+    state->length = taken;
     for (unsigned i = 0; i < WORDS; i++) state->sha256[i] = load_le(in + 16 + 4 * i);
     memcpy(state->tail, in + 48, AH_CHUNK_BYTES);
     memcpy(state->stack, in + 48 + AH_CHUNK_BYTES, sizeof state->stack);

@@ -51,8 +51,14 @@ class GatewayProcess:
 
     def stop(self) -> None:
         self.process.terminate()
-        assert self.process.wait(30) == 0
-        self._log.close()
+        assert self.ended() == 0
+
+    def ended(self) -> int:
+        """Its exit status, when it has one."""
+        try:
+            return self.process.wait(60)
+        finally:
+            self._log.close()
 
 
 def _started(fault: str | None) -> list[str]:

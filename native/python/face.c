@@ -1,13 +1,15 @@
 /* The short way from Python to the kernel: what a hasher does for every buffer, as a type of CPython's own.
  *
  * Of what a buffer of 64 bytes takes, the two digests are a tenth; a call through cffi, the objects around it and
- * Python's own calls were the rest. So these calls are written out here, and the rare ones reach the state through
- * cffi, between `_enter` and `_leave`. This is a second module in the library of cffi's: one kernel, one dispatch
- * table.
+ * Python's own calls were the rest. So these calls are written out here, and with them all that is done to a hasher's
+ * state: an exception that a signal raises between two calls of Python's cannot leave it half way. This is a second
+ * module in the library of cffi's: one kernel, one dispatch table.
  *
  *     dual_digest(buffer)                 both digests of one buffer
- *     Hasher                              update, length; _enter, _leave
- *     Dual(Hasher), Single(Hasher)        digests(); digest(), algorithm: hashing/__init__.py makes its classes of them
+ *     update_pair(a, buffer, b, buffer)   two hashers at once
+ *     Hasher                              update, length
+ *     Dual(Hasher)                        digests(), export_state(), _import_state(exported)
+ *     Single(Hasher)                      digest(), algorithm: hashing/__init__.py makes its classes of them
  *     bind(result, busy)                  the classes of what is returned and raised; before all others
  *
  * Threads: a call gives the GIL away from GIL_BYTES on, as hashlib does, since below that it costs more than it
@@ -39,6 +41,7 @@ typedef struct hasher {
 } hasher;
 
 static PyObject *result_type, *busy_error; /* bind's */
+static PyTypeObject *hasher_type;          /* the module's own */
 static allocfunc result_alloc;
 static newfunc result_new; /* NULL: not wanted */
 
@@ -275,31 +278,84 @@ static PyObject *get_algorithm(PyObject *object, void *unused) {
     return PyUnicode_FromString(algorithms[as_hasher(object)->which]);
 }
 
-PyDoc_STRVAR(enter_doc, "_enter($self, /)\n--\n\n"
-                        "The address of the native state, to this thread alone until _leave.");
+PyDoc_STRVAR(export_doc, "export_state($self, /)\n--\n\n"
+                         "The state as STATE_BYTES bytes, which any version and any kernel can go on from.");
 
-static PyObject *enter_method(PyObject *object, PyObject *unused) {
-    PyObject *address;
+static PyObject *export_state(PyObject *object, PyObject *unused) {
+    uint8_t exported[AH_EXPORT_BYTES];
     (void)unused;
     if (enter(as_hasher(object)) < 0) return NULL;
-    address = PyLong_FromVoidPtr(as_hasher(object)->state);
-    if (address == NULL) leave(as_hasher(object));
-    return address;
+    ah_export(as_hasher(object)->state, exported);
+    leave(as_hasher(object));
+    return PyBytes_FromStringAndSize((const char *)exported, sizeof exported);
 }
 
-static PyObject *leave_method(PyObject *object, PyObject *unused) {
-    (void)unused;
-    leave(as_hasher(object));
+PyDoc_STRVAR(import_doc, "_import_state($self, exported, /)\n--\n\n"
+                         "Go on from an exported state instead; False, and nothing changed, if it is none of this kind.");
+
+static PyObject *import_state(PyObject *object, PyObject *exported) {
+    hasher *self = as_hasher(object);
+    ah_state imported;
+    input in;
+    if (open_input(exported, &in) < 0) return NULL;
+    int right = ah_import(&imported, in.bytes, in.length) == AH_OK && imported.which == self->which;
+    close_input(&in);
+    if (!right) Py_RETURN_FALSE;
+    if (enter(self) < 0) return NULL;
+    *self->state = imported;
+    leave(self);
+    Py_RETURN_TRUE;
+}
+
+PyDoc_STRVAR(update_pair_doc,
+             "update_pair(first, first_buffer, second, second_buffer)\n--\n\n"
+             "`first.update(first_buffer)` and `second.update(second_buffer)`, for more throughput where the CPU allows it."
+             "\n\nThe hashers are two, of one kind; the buffers may differ in length. ValueError for one hasher given "
+             "twice.");
+
+static int enter_pair(hasher *first, hasher *second) {
+    if (enter(first) < 0) return -1;
+    if (enter(second) == 0) return 0;
+    leave(first);
+    return -1;
+}
+
+static PyObject *update_pair(PyObject *module, PyObject *arguments) {
+    PyObject *first, *first_buffer, *second, *second_buffer;
+    input one, other;
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "O!OO!O:update_pair", hasher_type, &first, &first_buffer, hasher_type, &second,
+                          &second_buffer))
+        return NULL;
+    if (first == second) {
+        PyErr_SetString(PyExc_ValueError, "a pair is two hashers");
+        return NULL;
+    }
+    if (open_input(first_buffer, &one) < 0) return NULL;
+    if (open_input(second_buffer, &other) < 0) {
+        close_input(&one);
+        return NULL;
+    }
+    int entered = enter_pair(as_hasher(first), as_hasher(second));
+    if (entered == 0) {
+        UNLOCKED(one.length + other.length, ah_update_pair(as_hasher(first)->state, one.bytes, one.length,
+                                                           as_hasher(second)->state, other.bytes, other.length));
+        leave(as_hasher(second));
+        leave(as_hasher(first));
+    }
+    close_input(&other);
+    close_input(&one);
+    if (entered < 0) return NULL;
     Py_RETURN_NONE;
 }
 
-static PyMethodDef hasher_methods[] = {{"update", update, METH_O, update_doc},
-                                       {"_enter", enter_method, METH_NOARGS, enter_doc},
-                                       {"_leave", leave_method, METH_NOARGS, "What ends _enter."},
-                                       {NULL, NULL, 0, NULL}};
+static PyMethodDef hasher_methods[] = {{"update", update, METH_O, update_doc}, {NULL, NULL, 0, NULL}};
 static PyGetSetDef hasher_properties[] = {{"length", get_length, NULL, "How many bytes were taken so far.", NULL},
                                           {NULL, NULL, NULL, NULL, NULL}};
-static PyMethodDef dual_methods[] = {{"digests", digests, METH_NOARGS, digests_doc}, {NULL, NULL, 0, NULL}};
+static PyMethodDef dual_methods[] = {{"digests", digests, METH_NOARGS, digests_doc},
+                                     {"export_state", export_state, METH_NOARGS, export_doc},
+                                     {"_import_state", import_state, METH_O, import_doc},
+                                     {NULL, NULL, 0, NULL}};
 static PyMethodDef single_methods[] = {{"digest", digest, METH_NOARGS, digest_doc}, {NULL, NULL, 0, NULL}};
 static PyGetSetDef single_properties[] = {{"algorithm", get_algorithm, NULL, "blake3 or sha256.", NULL},
                                           {NULL, NULL, NULL, NULL, NULL}};
@@ -349,6 +405,7 @@ static int execute(PyObject *module) {
     PyObject *dual = base == NULL ? NULL : add_type(module, &dual_spec, base);
     PyObject *single = dual == NULL ? NULL : add_type(module, &single_spec, base);
     int failed = single == NULL;
+    if (!failed) hasher_type = (PyTypeObject *)Py_NewRef(base); /* for good */
     Py_XDECREF(base);
     Py_XDECREF(dual);
     Py_XDECREF(single);
@@ -356,6 +413,7 @@ static int execute(PyObject *module) {
 }
 
 static PyMethodDef functions[] = {{"dual_digest", dual_digest, METH_O, dual_digest_doc},
+                                  {"update_pair", update_pair, METH_VARARGS, update_pair_doc},
                                   {"bind", bind, METH_VARARGS, "The classes of what is returned and raised."},
                                   {NULL, NULL, 0, NULL}};
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, execute},

@@ -129,6 +129,7 @@ async def _assemble(settings: Settings, held: AsyncExitStack, *, read_only: bool
         cache=cache,
         statements=statements,
     )
+    held.push_async_callback(store.stop_waiting)
     store.observer = Observer(dataplane, registry, retrievals, dataplane.activity)
     return store
 

@@ -4,16 +4,19 @@ Theory of operation. An upload streams through the data plane; when its digests 
 object's lock, asks the registry whether an event vouches for the stored copy, and tells the data plane whether to keep,
 replace or trust what lies there. The lock is given up after the event is committed. A deletion takes the same lock,
 commits its event, then removes the bytes, then commits that they are gone; `recover` finishes what a crash left
-between those steps. So an event never names bytes that are not durable, and no upload loses its bytes to a deletion
-(design, invariants 1, 2, 3, 6 and 7). Whatever is decided here is decided by the registry's answer; what readers keep
-in memory of an object (`readcache`) is forgotten after each event on it, before anybody is told.
+between those steps. While a backup keeps the bytes, their removal is put off, and tried again until it is over. So an
+event never names bytes that are not durable, and no upload loses its bytes to a deletion (design, invariants 1, 2, 3, 6
+and 7). Whatever is decided here is decided by the registry's answer; what readers keep in memory of an object
+(`readcache`) is forgotten after each event on it, before anybody is told.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextvars import Context
 
 from artifactstore.cancellation import uninterrupted
 from artifactstore.dataplane.exclusion import ObjectLocks
@@ -29,6 +32,7 @@ from artifactstore.dataplane.spi import (
 from artifactstore.domain.artifact import ObjectRecord, ObjectState
 from artifactstore.domain.digest import Digest, ObjectIdentity
 from artifactstore.domain.errors import (
+    BytesKeptError,
     DigestMismatchError,
     ObjectNotFoundError,
     RegistryError,
@@ -38,6 +42,9 @@ from artifactstore.domain.errors import (
 from artifactstore.domain.usage import Quota
 from artifactstore.readcache import ReadCache
 from artifactstore.registry.registry import Registry
+
+#: Between two looks whether a backup is over.
+KEPT_SECONDS = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +60,9 @@ class ObjectLifecycle:
         self._registry = registry
         self._cache = cache
         self.locks = ObjectLocks()
+        self._closing = asyncio.Event()
+        self._retrying: asyncio.Task[None] | None = None
+        self._waits_for_backup = False  # since a deletion was put off
 
     @asynccontextmanager
     async def ingest(
@@ -194,15 +204,44 @@ class ObjectLifecycle:
             await self._try_purge(record, actor)
 
     async def _try_purge(self, record: ObjectRecord, actor: str) -> bool:
-        """Remove the bytes of a recorded deletion, and record that; False: the next start's `recover` tries again."""
+        """Remove the bytes of a recorded deletion, and record that; False: `recover` tries again, at the next start at
+        the latest.
+        """
         blake3 = record.identity.blake3
         try:
             await self._dataplane.delete_object(record.address)
             await self._registry.purge_object(blake3, actor=actor)
+        except BytesKeptError:
+            self._put_off(actor)
+            return False
         except (StorageError, RegistryError) as error:
             _log.error("the deletion of %s is recorded and not finished yet: %s", blake3, error)
             return False
         return True
+
+    def _put_off(self, actor: str) -> None:
+        self._waits_for_backup = True
+        if self._retrying is None and not self._closing.is_set():
+            _log.info("a backup is made: the bytes of what is deleted meanwhile are removed when it is over")
+            self._retrying = asyncio.get_running_loop().create_task(
+                self._recover_when_over(actor), name="deletions", context=Context()
+            )
+
+    async def _recover_when_over(self, actor: str) -> None:
+        while self._waits_for_backup and not self._closing.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), KEPT_SECONDS)
+            try:
+                await self.recover(actor=actor)
+            except (StorageError, RegistryError) as error:
+                _log.error("deletions that a backup has put off are not finished yet: %s", error)
+        self._retrying = None
+
+    async def close(self) -> None:
+        """Wait no longer for a backup's end; what is still put off is the next start's. Idempotent."""
+        self._closing.set()
+        if self._retrying is not None:
+            await asyncio.wait({self._retrying})
 
     async def recover(self, *, actor: str) -> int:
         """Finish the deletions that a crash, or a failing disk, left between their event and their bytes' removal.
@@ -210,7 +249,10 @@ class ObjectLifecycle:
         The number that were finished; one whose bytes still cannot be removed is logged and left to the next start.
         """
         finished = 0
+        self._waits_for_backup = False
         for record in await self._registry.deleting():
+            if self._waits_for_backup or self._closing.is_set():  # as all the others would find out
+                break
             blake3 = record.identity.blake3
             async with self.locks.hold(blake3.value):
                 if await self._registry.object(blake3) == record:

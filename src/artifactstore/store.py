@@ -444,6 +444,10 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
         """Finish what a crash left half done, before anything else is asked for; the number of deletions finished."""
         return await self._lifecycle.recover(actor=self._actor)
 
+    async def stop_waiting(self) -> None:
+        """Give up waiting for what holds deletions up. Idempotent."""
+        await self._lifecycle.close()
+
     async def close(self) -> None:
         """Write what is still in memory, and give up the root. Idempotent.
 

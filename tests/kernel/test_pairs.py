@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import random
+import signal
+import threading
 from typing import Any
 
 import pytest
@@ -79,10 +81,61 @@ def test_a_pair_is_two_idle_hashers() -> None:
         update_pair(hasher, b"a", hasher, b"b")
     with pytest.raises(BufferError):
         update_pair(hasher, b"a", other, memoryview(FIRST)[::2])
-    other._enter()  # as a call in another thread would leave it meanwhile
-    with pytest.raises(HasherBusyError):
-        update_pair(hasher, b"a", other, b"b")
-    other._leave()
+    with pytest.raises(TypeError):
+        update_pair(hasher, b"a", object(), b"b")  # type: ignore[arg-type]  # what a caller might do
+    assert hasher.digests() == other.digests() == expected(b"")
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_pair_of_which_one_is_busy_is_refused_and_frees_the_other(swapped: bool) -> None:
+    hasher, other = DualHasher(), DualHasher()
+    big = bytes(64 * 2**20)
+    entered = threading.Event()
+
+    def run() -> None:
+        entered.set()
+        other.update(big)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    entered.wait()
+    refused = 0
+    while thread.is_alive():
+        pair = (other, hasher) if swapped else (hasher, other)
+        try:
+            update_pair(pair[0], b"", pair[1], b"")
+        except HasherBusyError:
+            refused += 1
+    thread.join()
+    assert refused > 0
+    assert hasher.digests() == expected(b"")
+    assert other.digests() == dual_digest(big)
+
+
+def test_an_interrupt_between_any_two_calls_leaves_hashers_usable() -> None:
+    """Signals that raise come at every moment; whatever they break off, no hasher stays busy."""
+
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    hasher, other = DualHasher(), DualHasher()
+    dice = random.Random(6)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(400):
+            with pytest.raises(Interrupted):
+                signal.setitimer(signal.ITIMER_REAL, dice.uniform(2e-5, 2e-4))
+                while True:
+                    hasher.copy()
+                    DualHasher.import_state(other.export_state())
+                    update_pair(hasher, b"", other, b"")
+            hasher.export_state()
+            update_pair(other, b"", hasher, b"")
+    finally:
+        signal.signal(signal.SIGALRM, before)
     assert hasher.digests() == other.digests() == expected(b"")
 
 

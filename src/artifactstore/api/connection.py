@@ -127,6 +127,12 @@ class BoundedConnection(RequestHandler):
                 self.transport.write(self._server.head_too_large)
             self.force_close()
 
+    @property
+    def awaits_request(self) -> bool:
+        """Whether nothing is under way: no request, and no part of one."""
+        waiter = self._waiter
+        return waiter is not None and not waiter.done() and not self._messages and not self._head_has_begun
+
     # --- requests ---------------------------------------------------------------------------------------------------
 
     async def _handle_request(
@@ -235,3 +241,7 @@ class BoundedServer(Server):
     def is_full(self) -> bool:
         """Whether there are as many connections as there may be."""
         return len(self._connections) >= self.limits.max_connections
+
+    def open_connections(self) -> list[BoundedConnection]:
+        """Those that are not gone yet."""
+        return [connection for connection in self._connections if isinstance(connection, BoundedConnection)]

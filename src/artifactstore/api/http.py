@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ from artifactstore.api.keys import ANONYMOUS, STORE, TOKENS
 from artifactstore.api.limits import LIMITS, UPLOAD_SLOTS, Limits, UploadSlots, upload
 from artifactstore.api.problems import problem, problems
 from artifactstore.api.requests import TALLIES, RequestTallies
+from artifactstore.api.stopping import STOPPING, end_connection
 from artifactstore.domain.caller import Caller
 from artifactstore.store import Store
 from artifactstore.tracing import SCOPE
@@ -55,12 +57,13 @@ def create_app(store: Store, *, limits: Limits | None = None, require_tokens: bo
     app[TALLIES] = RequestTallies()
     app[idempotency.RUNNING] = set()
     app.cleanup_ctx.append(_senders)
-    app.on_response_prepare.append(_complete)
+    app[STOPPING] = asyncio.Event()
+    app.on_response_prepare.extend((_complete, end_connection))
     route = app.router.add_route
 
     app.router.add_get("/", health.service)  # HEAD too, as every add_get
     app.router.add_get("/health", health.state)
-    app.router.add_get("/health/ready", health.state)
+    app.router.add_get("/health/ready", health.ready)
     app.router.add_get("/health/live", health.live)
     app.router.add_get("/openapi.json", description.document)
     app.router.add_get("/docs", description.page)

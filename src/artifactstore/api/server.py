@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -24,6 +25,7 @@ from artifactstore.api.http import complete, create_app
 from artifactstore.api.limits import LIMITS, Limits
 from artifactstore.api.problems import problem, problem_of_refusal
 from artifactstore.api.requests import TALLIES, Observatory
+from artifactstore.api.stopping import STOPPING, drained
 from artifactstore.bootstrap import open_local
 from artifactstore.domain.errors import ConfigurationError
 from artifactstore.hashing import active_kernel
@@ -34,8 +36,8 @@ type _Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 _log = logging.getLogger(__name__)
 
 _TOO_MANY_FIELDS = "Too many headers received"  # by aiohttp, which has no class of its own for it
-#: How long a stopping server lets running transfers go on, in seconds.
-_GRACE = 10.0
+#: How long a server that is broken off waits for its connections to notice, in seconds.
+_BREAKING_OFF = 1.0
 #: Descriptors: the connection and a file; and what the gateway has open itself.
 _DESCRIPTORS_PER_CONNECTION = 2
 _DESCRIPTORS = 320
@@ -108,7 +110,7 @@ class GatewayRunner(web.AppRunner):
             app,
             auto_decompress=False,  # an object is what its digest is of
             handle_signals=False,
-            shutdown_timeout=_GRACE,
+            shutdown_timeout=_BREAKING_OFF,
             max_field_size=app[LIMITS].max_field_bytes,
             max_line_size=app[LIMITS].max_target_bytes,
             max_headers=app[LIMITS].max_fields,
@@ -117,6 +119,17 @@ class GatewayRunner(web.AppRunner):
             **settings,
         )
         self._observatory = Observatory(app[TALLIES], access_log=access_log)
+
+    async def stop(self, *, delay: float, seconds: float, hurry: asyncio.Event) -> int:
+        """Stop serving, as `api.stopping` says; how many connections had to be broken off. `hurry` cuts it short."""
+        self.app[STOPPING].set()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(hurry.wait(), delay)
+        for site in self.sites:
+            await site.stop()
+        if not isinstance(self.server, BoundedServer):
+            return 0
+        return await drained(self.server.open_connections, seconds, hurry)
 
     async def _make_server(self) -> Server:
         server = await super()._make_server()
@@ -137,7 +150,10 @@ def check_parser() -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM; running transfers get a grace period. Raises what opening the root raises."""
+    """Serve until SIGINT or SIGTERM; what is under way then gets a grace period, which a second one ends.
+
+    Raises what opening the root raises.
+    """
     settings.refuse_exposure()
     check_parser()
     logs.configure(settings.log_level, settings.log_format)
@@ -158,10 +174,10 @@ def _allow_descriptors(connections: int) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    stop = asyncio.Event()
+    stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
     async with open_local(settings) as store:
         if settings.require_tokens and not await store.any_token_in_force():
             raise ConfigurationError(
@@ -182,6 +198,9 @@ async def _serve(settings: Settings) -> None:
             )
             await stop.wait()
             _log.info("stopping")
+            left = await runner.stop(delay=settings.stop_delay, seconds=settings.stop_timeout, hurry=hurry)
+            if left:
+                _log.warning("%d connections are broken off", left)
         finally:
             await runner.cleanup()
 

@@ -45,6 +45,8 @@ for command in (
     records.rm,
     records.events,
     maintenance.rebuild,
+    maintenance.backup,
+    maintenance.restore,
     package.package,
     token.token,
     bench.bench,

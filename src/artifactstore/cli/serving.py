@@ -24,7 +24,8 @@ from artifactstore.settings import Settings
 def serve(**flags: Any) -> None:
     """Run the gateway on a root until it is told to stop.
 
-    It makes an empty root and migrates an older one. SIGINT and SIGTERM let running transfers end, for ten seconds.
+    It makes an empty root and migrates an older one. SIGINT and SIGTERM let what is under way end; a second signal does
+    not.
     """
     from artifactstore.api import server
 

@@ -27,6 +27,7 @@
     |-- ObjectDamagedError              the stored copy is known not to be the object
     |-- StorageError                    the bytes' side failed
     |   |-- StorageFullError            no space that is not promised already
+    |   |-- BytesKeptError              no bytes may be removed for now
     |   `-- UnreadableCopyError         the stored copy itself cannot be read: it is damaged
     |-- RegistryError                   the facts' side failed
     |   |-- UnknownEventError           an event this version of the code has no type for
@@ -36,6 +37,7 @@
     |-- RootError                       a root that cannot be opened
     |   |-- RootLockedError             another process writes it
     |   `-- RootFormatError             it is not ours, or of a later format
+    |-- BackupError                     a backup that is none, or not of this log, or cannot be read or written
     |-- ConfigurationError              settings that contradict each other or the machine
     `-- RemoteError                     a server answered what this client cannot interpret, or not at all
 
@@ -225,6 +227,12 @@ class StorageFullError(StorageError):
     code = "storage-full"
 
 
+class BytesKeptError(StorageError):
+    """The bytes stay for now, since a backup copies them: their removal is to be tried again."""
+
+    code = "bytes-kept"
+
+
 class UnreadableCopyError(StorageError):
     """The stored copy cannot be read, for a reason that lies in the copy and not in the moment: it is damaged."""
 
@@ -277,6 +285,12 @@ class RootFormatError(RootError):
     """The directory holds something else, or a later format of ours."""
 
     code = "root-format"
+
+
+class BackupError(ArtifactStoreError):
+    """A directory that is no backup, or not of this log, or that cannot be read or written."""
+
+    code = "backup-unusable"
 
 
 class ConfigurationError(ArtifactStoreError):

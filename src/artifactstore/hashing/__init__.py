@@ -11,8 +11,7 @@ A call that takes 2,048 bytes or more releases the GIL. The kernel is the best t
 from __future__ import annotations
 
 import os
-from collections.abc import Buffer
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from artifactstore.domain.errors import ConfigurationError
 from artifactstore.hashing import _face
@@ -25,8 +24,6 @@ GROUP_BYTES: int = _lib.AH_GROUP_BYTES
 STATE_BYTES: int = _lib.AH_EXPORT_BYTES
 
 _VARIABLE = "ARTIFACTSTORE_KERNEL"
-_STATE = _ffi.typeof("ah_state *")
-_BYTES = _ffi.typeof("uint8_t[]")
 
 
 class KernelUnavailableError(ConfigurationError):
@@ -49,6 +46,8 @@ class DualDigest(NamedTuple):
 _face.bind(DualDigest, HasherBusyError)
 #: Both digests of one contiguous buffer, in one native call. BufferError for one that is not contiguous.
 dual_digest = _face.dual_digest
+#: Two hashers advanced at once: `update_pair(first, first_buffer, second, second_buffer)`.
+update_pair = _face.update_pair
 
 
 def kernels() -> tuple[str, ...]:
@@ -69,11 +68,6 @@ def kernel_hits() -> dict[str, int]:
     return {name: _lib.ah_kernel_hits(index) for index, name in enumerate(kernels())}
 
 
-def _state(hasher: _face.Hasher) -> Any:
-    """The native state, for this thread alone until hasher._leave(); HasherBusyError if it is another's."""
-    return _ffi.cast(_STATE, hasher._enter())
-
-
 class DualHasher(_face.Dual):
     """Both digests of a stream that comes in pieces of any size.
 
@@ -87,24 +81,11 @@ class DualHasher(_face.Dual):
         """An independent hasher that has taken the same bytes."""
         return DualHasher.import_state(self.export_state())
 
-    def export_state(self) -> bytes:
-        """The state as STATE_BYTES bytes, which any version and any kernel can go on from."""
-        output = _ffi.new("uint8_t[]", STATE_BYTES)
-        state = _state(self)
-        try:
-            _lib.ah_export(state, output)
-        finally:
-            self._leave()
-        return bytes(_ffi.buffer(output))
-
     @classmethod
     def import_state(cls, exported: bytes) -> Self:
         """A hasher that goes on from an exported state; ValueError for bytes that are none, or not of both digests."""
         hasher = cls()
-        state = _state(hasher)
-        wanted = _lib.ah_import(state, exported, len(exported)) == _lib.AH_OK and exported[7] == _lib.AH_BOTH
-        hasher._leave()
-        if not wanted:
+        if not hasher._import_state(exported):
             raise ValueError(f"not an exported hasher of {STATE_BYTES} bytes, or of another version")
         return hasher
 
@@ -115,29 +96,11 @@ class SingleHasher(_face.Single):
     __slots__ = ()
 
 
-def update_pair(first: _face.Hasher, first_buffer: Buffer, second: _face.Hasher, second_buffer: Buffer) -> None:
-    """`first.update(first_buffer)` and `second.update(second_buffer)`, for more throughput where the CPU allows it.
-
-    The hashers are two, of one kind; the buffers may differ in length. ValueError for one hasher given twice.
-    """
-    if first is second:
-        raise ValueError("a pair is two hashers")
-    one, other = _ffi.from_buffer(_BYTES, first_buffer), _ffi.from_buffer(_BYTES, second_buffer)
-    first_state = _state(first)
-    try:
-        second_state = _state(second)
-        try:
-            _lib.ah_update_pair(first_state, one, len(one), second_state, other, len(other))
-        finally:
-            second._leave()
-    finally:
-        first._leave()
-
-
 def _select() -> None:
     wanted = os.environ.get(_VARIABLE) or None
-    if _lib.ah_select(_ffi.NULL if wanted is None else wanted.encode()) != _lib.AH_OK:
-        raise KernelUnavailableError(f"{_VARIABLE}={wanted}: this CPU can run {', '.join(kernels())}")
+    if _lib.ah_select(_ffi.NULL if wanted is None else os.fsencode(wanted)) != _lib.AH_OK:
+        shown = wanted and ascii(wanted)[1:-1]  # the environment may hold anything
+        raise KernelUnavailableError(f"{_VARIABLE}={shown}: this CPU can run {', '.join(kernels())}")
 
 
 _select()

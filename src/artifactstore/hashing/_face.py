@@ -15,3 +15,4 @@ Hasher = _native.Hasher
 Single = _native.Single
 bind = _native.bind
 dual_digest = _native.dual_digest
+update_pair = _native.update_pair

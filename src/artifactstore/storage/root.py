@@ -2,7 +2,11 @@
 
 A root is made in an order that a crash at any step leaves resumable: the lock first, then every directory, synced, and
 the format file last. A directory with a format file is therefore whole; one that holds only what this order leaves
-behind is ours to finish; anything else is somebody else's, and is refused.
+behind is ours to finish; anything else is somebody else's, and is refused. One that is being restored has a marker in
+it, which is "anything else": nobody opens it before the restore has taken the marker away.
+
+The format file is also the lock of whoever copies the root: while somebody holds it, shared, deletions are recorded
+and no object's file is removed, so that whatever a snapshot of the log names can be copied after it.
 """
 
 from __future__ import annotations
@@ -10,21 +14,26 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from artifactstore.domain.digest import Algorithm
+from artifactstore.domain.digest import Algorithm, Digest
 from artifactstore.domain.errors import RootError, RootFormatError, RootLockedError
 from artifactstore.storage.durability import FULL, make_directory, sync_directory
 
 FORMAT = 1
 #: Directories per algorithm: one for each first byte of a digest.
 SHARDS = 256
-_SOFTWARE = "artifact-store"
+SOFTWARE = "artifact-store"
 _OWNER_BYTES = 32  # the lock's content: a process id, spaces, a newline
 #: What the making of a root may have left, and what a file system has at its own root.
 _ENTRIES = frozenset({"lock", "objects", "staging", "registry", "format", "format.new", "reserve", "lost+found"})
+#: What tells a root that is being restored; it holds the name of the backup.
+RESTORING = "restoring"
+_BEFORE_RESTORING = frozenset({"lock", f"{RESTORING}.new", "lost+found"})
 
 
 @dataclass(slots=True)
@@ -33,6 +42,7 @@ class Root:
 
     path: Path
     _lock: int | None = field(default=None, repr=False)
+    _asking: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def objects(self) -> Path:
@@ -54,11 +64,44 @@ class Root:
         """Space kept for the log."""
         return self.path / "reserve"
 
+    def object_path(self, address: Digest) -> Path:
+        """Where an object's file is."""
+        return self.objects / object_key(address)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """No object's file is removed within this block, by whatever process. What is being removed at its begin was
+        deleted by an event that is committed already.
+        """
+        descriptor = os.open(self.path / "format", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)  # a moment: `is_kept` holds it no longer than it takes to ask
+            yield
+        finally:
+            os.close(descriptor)
+
+    def is_kept(self) -> bool:
+        """Whether somebody is within `kept`, and no object's file may be removed. For the root's writer."""
+        with self._asking:  # two threads that ask must not find each other
+            descriptor = os.open(self.path / "format", os.O_RDWR | os.O_CLOEXEC)  # NFS locks what can be written
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            finally:
+                os.close(descriptor)
+        return False
+
     def close(self) -> None:
         """Give up the lock. Idempotent."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def object_key(address: Digest) -> str:
+    """An object's place below `objects`."""
+    return f"{address.algorithm}/{address.hex[:2]}/{address.hex}"
 
 
 def open_root(path: Path, *, writer: bool) -> Root:
@@ -92,8 +135,49 @@ def open_root(path: Path, *, writer: bool) -> Root:
     return root
 
 
+def open_restoring(path: Path, backup: str) -> Root:
+    """A root to restore a backup into, with its lock and its directories: an empty one, or one where that broke off.
+
+    It is a root for nobody else before `finish_restoring`. RootFormatError: the directory is a root, or holds something
+    else, or a part of another backup than the one of this name. RootLockedError, RootError.
+    """
+    root = Root(path.absolute())
+    try:
+        if (root.path / "format").exists():
+            raise RootFormatError(f"{root.path} is a root already: restore into an empty directory")
+        make_directory(root.path)
+        marker = root.path / RESTORING
+        begun = marker.read_text(errors="replace").strip() if marker.exists() else None
+        if begun is None and any(entry.name not in _BEFORE_RESTORING for entry in root.path.iterdir()):
+            raise RootFormatError(f"{root.path} is not empty: restore into an empty directory")
+        if begun not in (None, "", backup):
+            raise RootFormatError(f"{root.path} holds a part of another backup, {begun}: empty it first")
+        root._lock = _take_lock(root.path)
+        _write_whole(marker, backup + "\n")
+        _make_directories(root)
+    except OSError as error:
+        root.close()
+        raise RootError(f"the root {root.path} cannot be restored: {error.strerror or error}") from error
+    except BaseException:
+        root.close()
+        raise
+    return root
+
+
+def finish_restoring(root: Root) -> None:
+    """Make it a root: all is there and synced. A crash in between leaves one that the next opening finishes."""
+    try:
+        (root.path / RESTORING).unlink()
+        sync_directory(root.path)
+        _write_format(root.path)
+    except OSError as error:
+        raise RootError(f"the root {root.path} cannot be restored: {error.strerror or error}") from error
+
+
 def _refuse_foreign(path: Path) -> None:
     foreign = sorted(entry.name for entry in path.iterdir() if entry.name not in _ENTRIES)
+    if RESTORING in foreign:
+        raise RootFormatError(f"{path} is being restored, or was broken off in that: restore it again")
     if foreign:
         raise RootFormatError(
             f"{path} is not a root of artifact-store: it holds {foreign[0]!r}; name an empty directory"
@@ -126,6 +210,11 @@ def _name_owner(descriptor: int) -> None:
 
 
 def _make(root: Root) -> None:
+    _make_directories(root)
+    _write_format(root.path)
+
+
+def _make_directories(root: Root) -> None:
     for directory in (root.staging, root.registry):
         make_directory(directory)
     for algorithm in Algorithm:
@@ -137,16 +226,23 @@ def _make(root: Root) -> None:
     # a run that was broken off may have made its entries and not come to this; the same of the root's own name
     sync_directory(root.objects)
     _sync_name(root.path)
-    document = json.dumps({"format": FORMAT, "software": _SOFTWARE}) + "\n"
-    fresh = root.path / "format.new"
+
+
+def _write_format(path: Path) -> None:
+    _write_whole(path / "format", json.dumps({"format": FORMAT, "software": SOFTWARE}) + "\n")
+
+
+def _write_whole(file: Path, text: str) -> None:
+    """Write a file that is there with all its text, durably, or not at all."""
+    fresh = file.with_name(f"{file.name}.new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
     try:
-        os.write(descriptor, document.encode())
+        os.write(descriptor, text.encode())
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    fresh.rename(root.path / "format")
-    sync_directory(root.path)
+    fresh.rename(file)
+    sync_directory(file.parent)
 
 
 def _sync_name(path: Path) -> None:
@@ -162,7 +258,7 @@ def _check_format(path: Path) -> None:
         software, found = document["software"], document["format"]
     except (ValueError, KeyError, TypeError):
         raise RootFormatError(f"{path / 'format'} is not a format file of artifact-store") from None
-    if software != _SOFTWARE or not isinstance(found, int):
+    if software != SOFTWARE or not isinstance(found, int):
         raise RootFormatError(f"{path / 'format'} is not a format file of artifact-store")
     if found > FORMAT:
         raise RootFormatError(f"the root {path} has format {found}, this version knows {FORMAT}: use a later version")

@@ -125,6 +125,24 @@ def ask(variable: str | None) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
 
 
+def test_what_is_no_text_is_no_kernel() -> None:
+    code = "import artifactstore.hashing"
+    environment = {**os.environb, b"ARTIFACTSTORE_KERNEL": b"\xff\xfe"}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
+    assert ran.returncode == 1
+    last = ran.stderr.decode().splitlines()[-1]
+    assert "KernelUnavailableError: ARTIFACTSTORE_KERNEL=\\udcff\\udcfe: this CPU can run " in last
+
+
+def test_a_state_of_a_stream_that_cannot_be_is_none() -> None:
+    exported = bytearray(DualHasher().export_state())
+    exported[8:16] = (2**61 - 1).to_bytes(8, "little")
+    assert DualHasher.import_state(bytes(exported)).length == 2**61 - 1
+    exported[8:16] = (2**61).to_bytes(8, "little")
+    with pytest.raises(ValueError, match="not an exported hasher"):
+        DualHasher.import_state(bytes(exported))
+
+
 def test_the_best_kernel_is_the_default_and_each_can_be_forced() -> None:
     assert active_kernel() in kernels()
     assert kernels()[-1] == "portable"

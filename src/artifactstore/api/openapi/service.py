@@ -22,8 +22,8 @@ PATHS: Json = {
     "/health/ready": {
         "get": operation(
             "getReadiness",
-            "The same, for a probe",
-            answers={200: answer("It can serve", _STATE), 503: answer("Something fails", _STATE)},
+            "The same, for a probe; also whether it was told to stop",
+            answers={200: answer("It can serve", _STATE), 503: answer("Something fails, or it stops", _STATE)},
             refused=refusals.READING,
         )
     },
@@ -74,7 +74,7 @@ SCHEMAS: Json = {
     "Health": record(
         "The state of the parts.",
         {
-            "status": {"type": "string", "enum": ["ok", "failing"]},
+            "status": {"type": "string", "enum": ["ok", "failing", "stopping"]},
             "backend": record(
                 "Where the bytes are.",
                 {

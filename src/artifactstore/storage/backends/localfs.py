@@ -24,10 +24,10 @@ from typing import Self
 
 from artifactstore.cancellation import obtained, uninterrupted
 from artifactstore.domain.digest import Digest
-from artifactstore.domain.errors import ObjectNotFoundError, StorageError, UnreadableCopyError
+from artifactstore.domain.errors import BytesKeptError, ObjectNotFoundError, StorageError, UnreadableCopyError
 from artifactstore.storage.backends.openfiles import OpenFile, OpenFiles
 from artifactstore.storage.durability import FILE_MODE, read_error, storage_error, sync_directory
-from artifactstore.storage.root import SHARDS, Root
+from artifactstore.storage.root import SHARDS, Root, object_key
 from artifactstore.storage.spi import BackendHealth, StagedFile, StorageReceipt
 
 #: Syncs that run at once share the file system's commits; most of a thread's time is waiting for one.
@@ -112,6 +112,7 @@ class LocalFileSystemBackend:
 
     def __init__(self, root: Root, *, unnamed: bool = False) -> None:
         self._unnamed = unnamed
+        self._root = root
         self._objects = root.objects
         self._staging = root.staging
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="localfs")
@@ -135,13 +136,13 @@ class LocalFileSystemBackend:
         """Publish a staged file; see the port."""
         with self._replacing(address):
             await self._run("the object could not be published", self._put, address, staged, replace)
-        return StorageReceipt(self.backend_id, _key(address), staged.size_bytes)
+        return StorageReceipt(self.backend_id, object_key(address), staged.size_bytes)
 
     async def put_bytes(self, address: Digest, data: bytes, *, replace: bool = False) -> StorageReceipt:
         """Write, sync and publish a file, in one thread's turn; see the port."""
         with self._replacing(address):
             await self._run("the object could not be stored", self._put_bytes, address, data, replace)
-        return StorageReceipt(self.backend_id, _key(address), len(data))
+        return StorageReceipt(self.backend_id, object_key(address), len(data))
 
     async def open(self, address: Digest) -> LocalObject:
         """Open an object's file, or use one that is open (`openfiles`); see the port."""
@@ -163,7 +164,7 @@ class LocalFileSystemBackend:
     async def stat(self, address: Digest) -> StorageReceipt | None:
         """The place and size of an object's file, or None; see the port."""
         size = await self._run("the object could not be looked at", self._size, address)
-        return None if size is None else StorageReceipt(self.backend_id, _key(address), size)
+        return None if size is None else StorageReceipt(self.backend_id, object_key(address), size)
 
     async def sync(self, address: Digest) -> None:
         """Sync an object's file and its directory; see the port."""
@@ -210,7 +211,7 @@ class LocalFileSystemBackend:
     # --- in a thread ------------------------------------------------------------------------------------------------
 
     def _path(self, address: Digest) -> Path:
-        return self._objects / _key(address)
+        return self._root.object_path(address)
 
     def _put_bytes(self, address: Digest, data: bytes, replace: bool) -> None:
         with _TemporaryFile(self._staging, named=not self._unnamed) as staged:
@@ -281,6 +282,8 @@ class LocalFileSystemBackend:
         sync_directory(self._path(address).parent)
 
     def _delete(self, address: Digest) -> bool:
+        if self._root.is_kept():
+            raise BytesKeptError(f"{address} is not removed while a backup is made")
         path = self._path(address)
         try:
             path.unlink()
@@ -297,10 +300,6 @@ class LocalFileSystemBackend:
                 raise StorageError(f"{directory} cannot be read and written")
         found = os.statvfs(self._objects)
         return found.f_bavail * found.f_frsize
-
-
-def _key(address: Digest) -> str:
-    return f"{address.algorithm}/{address.hex[:2]}/{address.hex}"
 
 
 def link_staged(staged: StagedFile, target: Path) -> None:
