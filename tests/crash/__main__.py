@@ -1,0 +1,135 @@
+"""`python -m tests.crash`: run the harness. As root; docs/RELIABILITY.md says what it covers."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from tests.crash import families, mutations, shim, volume
+from tests.crash.campaign import Campaign, Report, Stop
+from tests.crash.disk import Variant
+from tests.crash.driver import Fault
+from tests.crash.families import EACH, LOGFLUSH, MAKING, MIGRATION, NOLOGFLUSH, OPENING, Case
+from tests.crash.shim import Action
+
+ALL = (MAKING, MIGRATION, OPENING, *EACH)
+type Cases = tuple[Case, ...]
+ERRORS = (
+    Fault(Action.ERROR, argument=errno.EIO),
+    Fault(Action.ERROR, argument=errno.EIO, sticky=True),
+    Fault(Action.ERROR, argument=errno.ENOSPC),
+    Fault(Action.ERROR, argument=errno.ENOSPC, sticky=True),
+    Fault(Action.SHORT),
+    Fault(Action.SHORT, sticky=True),
+)
+
+
+def kills(campaign: Campaign, cases: Cases, stride: int) -> None:
+    for case in cases:
+        families.kills(campaign, case, stride=stride)
+
+
+def torn(campaign: Campaign, cases: Cases, stride: int) -> None:
+    for case in cases:
+        families.kills(campaign, case, stride=stride, action=Action.TORN)
+
+
+def shutdowns(campaign: Campaign, cases: Cases, stride: int) -> None:
+    for flag in (LOGFLUSH, NOLOGFLUSH):
+        for case in cases:
+            families.shutdowns(campaign, case, flag, stride=stride)
+
+
+def forgetting(campaign: Campaign, cases: Cases, stride: int) -> None:
+    for case in cases:
+        families.forgetting(campaign, case, tuple(Variant), stride=stride)
+
+
+def promises(campaign: Campaign, cases: Cases, stride: int) -> None:
+    for case in cases:
+        families.forgetting(campaign, case, (Variant.LEAST,), stride=stride, promised=True)
+
+
+def errors(campaign: Campaign, cases: Cases, stride: int) -> None:
+    for fault in ERRORS:
+        for case in cases:
+            families.errors(campaign, case, fault, stride=stride)
+
+
+def failed(campaign: Campaign, cases: Cases, stride: int) -> None:
+    for case in cases:
+        families.failed_and_cut(campaign, case, Fault(Action.ERROR, argument=errno.EIO), stride=stride)
+
+
+def again(campaign: Campaign, cases: Cases, stride: int) -> None:
+    for case in cases:
+        families.killed_and_cut(campaign, case, stride=stride)
+
+
+def recoveries(campaign: Campaign, cases: Cases, stride: int) -> None:
+    for fault in (Fault(Action.KILL), Fault(Action.ERROR, argument=errno.EIO)):
+        for case in cases:
+            families.recoveries(campaign, case, fault, stride=stride)
+
+
+def cuts(campaign: Campaign, _cases: Cases, count: int) -> None:
+    families.random_cuts(campaign, count)
+
+
+#: Each with what its number means: every so many calls, or so many cases.
+FAMILIES: dict[str, Callable[[Campaign, Cases, int], None]] = {
+    "kills": kills,
+    "torn": torn,
+    "shutdowns": shutdowns,
+    "forgetting": forgetting,
+    "promises": promises,
+    "errors": errors,
+    "failed": failed,
+    "again": again,
+    "cuts": cuts,
+    "recoveries": recoveries,
+}
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    report = Report()
+    parser = argparse.ArgumentParser(prog="python -m tests.crash")
+    parser.add_argument("--run", action="append", default=[], metavar="FAMILY=N", help=", ".join(FAMILIES))
+    parser.add_argument("--only", default="", metavar="SCENARIO,...", help="instead of all")
+    parser.add_argument("--mutations", nargs="?", const="", metavar="TEXT", help="those whose names have the text")
+    parser.add_argument("--seed", default="1")
+    parser.add_argument("--first", action="store_true", help="stop at the first finding")
+    parser.add_argument("--counts", type=Path, help="write the counts of cases there, as JSON")
+    arguments = parser.parse_args()
+    if arguments.mutations is not None:
+        return mutations.control(arguments.mutations)
+    cases = tuple(case for case in ALL if not arguments.only or case[0].name in arguments.only.split(","))
+    if not shim.preloaded():
+        shim.run_again(shim.build(Path("build").absolute()))
+    with (
+        tempfile.TemporaryDirectory(prefix="crash-") as name,
+        volume.memory(Path(name) / "work") as workspace,
+        suppress(Stop),
+    ):
+        campaign = Campaign(workspace, shim.Shim(), arguments.seed, stop_at_first=arguments.first)
+        report = campaign.report
+        for wanted in arguments.run:
+            family, _, number = wanted.partition("=")
+            FAMILIES[family](campaign, cases, int(number or 1))
+    total = sum(report.cases.values())
+    print(f"{total} cases, {len(report.findings)} findings, seed {arguments.seed}")
+    if arguments.counts:
+        arguments.counts.write_text(json.dumps({"cases": report.cases, "findings": report.findings}, indent=1))
+    return bool(report.findings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
