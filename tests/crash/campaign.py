@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,11 +46,11 @@ class Report:
 class Campaign:
     """Runs cases in `workspace`, a directory of its own that is not on a volume. `seed` decides all that is chosen."""
 
-    def __init__(self, workspace: Path, shim: Shim, seed: str, *, stop_at_first: bool = False) -> None:
+    def __init__(self, workspace: Path, shim: Shim, report: Report, seed: str, *, stop_at_first: bool = False) -> None:
         self.workspace = workspace
         self.shim = shim
         self.seed = seed
-        self.report = Report()
+        self.report = report
         self._stop_at_first = stop_at_first
         self._bases: dict[str, Base] = {}
         self.journal = workspace / "run.journal"
@@ -130,10 +130,14 @@ class Campaign:
 
     def perform(self, scenario: Scenario, fault: Fault, seed: str, **options: object) -> Ended:
         """Run a scenario on the mounted volume, with a new journal."""
+        self.begin()
+        return run(self.shim, scenario, self.place, self.journal, seed, fault, **options)  # type: ignore[arg-type]
+
+    def begin(self) -> None:
+        """A new journal, for a new case."""
         for path in (self.journal, self.first_journal):
             path.unlink(missing_ok=True)
         self.journal.touch()
-        return run(self.shim, scenario, self.place, self.journal, seed, fault, **options)  # type: ignore[arg-type]
 
     def perform_again(self, scenario: Scenario, seed: str, record: Path) -> Ended:
         """Run a scenario after one that was broken off, on the same volume."""
@@ -153,16 +157,17 @@ class Campaign:
 
     def judge(self, known: Known, family: str, case: str) -> None:
         """Recover the mounted volume in a process of its own, and count what the oracle says."""
-        outcome = self.workspace / "outcome"
-        outcome.unlink(missing_ok=True)
+        self.count(family, case, self.lines(lambda: oracle.examine(self.place / "root", known)))
+
+    def lines(self, look: Callable[[], Awaitable[list[str]]]) -> list[str]:
+        """What `look` finds in a process of its own; or how that ended."""
+        outcome, log = self.workspace / "outcome", self.workspace / "oracle.log"
 
         async def work() -> None:
-            outcome.write_text(json.dumps(await oracle.examine(self.place / "root", known)))
+            outcome.write_text(json.dumps(await look()))
 
-        log = self.workspace / "oracle.log"
         ended = forked(work, log)
-        lines = json.loads(outcome.read_text()) if ended.clean else [f"the oracle ended with {ended}: {_tail(log)}"]
-        self.count(family, case, lines)
+        return json.loads(outcome.read_text()) if ended.clean else [f"the oracle ended with {ended}: {_tail(log)}"]
 
     def count(self, family: str, case: str, lines: list[str]) -> None:
         self.report.cases[family] += 1
@@ -186,10 +191,10 @@ class Campaign:
             found = len(self.report.findings) - before[1]
             print(f"{name}: {cases} cases, {found} findings, {took:.0f} s", flush=True)
 
-    def expect(self, ended: Ended, family: str, fault: Fault) -> None:
+    def expect(self, ended: Ended, family: str, case: object) -> None:
         """A run ends by itself or by SIGKILL; by nothing else."""
         if not ended.clean and ended != Ended(True, 9):
-            self.count(family, str(fault), [f"the run ended with {ended}: {_tail(self.journal.with_suffix('.log'))}"])
+            self.count(family, str(case), [f"the run ended with {ended}: {_tail(self.journal.with_suffix('.log'))}"])
 
 
 def _tail(log: Path) -> str:

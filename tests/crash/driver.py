@@ -58,9 +58,9 @@ class Ended:
         return not self.killed and self.status == 0
 
 
-def settings_of(root: Path) -> Settings:
+def settings_of(root: Path, reserve_bytes: int = RESERVE_BYTES) -> Settings:
     return Settings.load(
-        _env_file=None, root=root, floor_bytes=0, log_reserve_bytes=RESERVE_BYTES, retrieval_interval=3600.0
+        _env_file=None, root=root, floor_bytes=0, log_reserve_bytes=reserve_bytes, retrieval_interval=3600.0
     )
 
 
@@ -154,17 +154,18 @@ def run(
     fault: Fault,
     *,
     record: Path | None = None,
-    before: Callable[[], None] | None = None,
+    kill_at_end: bool = False,
     after: Callable[[Store, Act], Awaitable[None]] | None = None,
 ) -> Ended:
-    """Run a scenario on the root of a volume with a fault; `after` sees the open store when all is well again."""
+    """Run a scenario on the root of a volume with a fault; `after` sees the open store when all is well again.
+
+    `kill_at_end`: by SIGKILL, when everything is done and nothing is closed.
+    """
 
     async def work() -> None:
         journal = Journal(journal_path, lambda: shim.count)
         recorder = -1 if record is None else os.open(record, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         root = volume / "root"
-        if before is not None:
-            before()
         shim.watch(volume, record=recorder, exempt=journal.fd)
         if scenario.at_open:
             shim.at(fault.nth, fault.action, fault.argument, sticky=fault.sticky)
@@ -173,6 +174,8 @@ def run(
                 if not scenario.at_open:
                     shim.at(fault.nth, fault.action, fault.argument, sticky=fault.sticky)
                 await perform(scenario, store, journal, root, seed)
+                if kill_at_end:
+                    os.kill(os.getpid(), signal.SIGKILL)
                 if after is not None:
                     shim.disarm()
                     await after(store, Act(store, journal, root, f"{seed}.after"))

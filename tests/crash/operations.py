@@ -28,6 +28,7 @@ from artifactstore.domain.package import MemberSource
 from artifactstore.domain.token import Scope, new_secret
 from artifactstore.manifests.exports import ExportFormat
 from artifactstore.registry.registry import Registry
+from artifactstore.storage.durability import sync_directory
 from artifactstore.store import Store
 from tests.crash.journal import ABSENT, Journal, Value
 
@@ -309,14 +310,18 @@ async def mend(act: Act, content: Content) -> None:
 
 
 def spoil(path: Path, replaced: bool) -> None:
-    """Bad bytes of the right size, in a file of their own; or a file that is cut short."""
-    if not replaced:
+    """Bad bytes of the right size, in a file of their own; or a file that is cut short. Durably."""
+    bad = path.with_name(f"{path.name}.bad") if replaced else path
+    if replaced:
+        bad.write_bytes(bytes(path.stat().st_size))
+    else:
         path.chmod(0o640)
         os.truncate(path, path.stat().st_size // 2)
-        return
-    bad = path.with_name(f"{path.name}.bad")
-    bad.write_bytes(bytes(path.stat().st_size))
-    bad.rename(path)
+    with bad.open("rb") as file:
+        os.fsync(file.fileno())
+    if replaced:
+        bad.rename(path)
+        sync_directory(path.parent)
 
 
 @operation

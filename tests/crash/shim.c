@@ -436,6 +436,19 @@ int ftruncate64(int fd, off64_t length) {
 
 int ftruncate(int fd, off_t length) { return ftruncate64(fd, length); }
 
+int truncate64(const char *path, off64_t length) {
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0), result, kept;
+    if (fd < 0)
+        return -1;
+    result = ftruncate64(fd, length);
+    kept = errno;
+    syscall(SYS_close, fd);
+    errno = kept;
+    return result;
+}
+
+int truncate(const char *path, off_t length) { return truncate64(path, length); }
+
 int fallocate64(int fd, int mode, off64_t offset, off64_t length) {
     int result;
     if (!of_descriptor(fd))

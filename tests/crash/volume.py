@@ -40,6 +40,11 @@ def memory(place: Path, options: str = "") -> Iterator[Path]:
         unmount(place)
 
 
+def grow(place: Path) -> None:
+    """Let a file system in memory take what it wants from here on."""
+    subprocess.run(["mount", "-o", "remount,size=1g", str(place)], check=True)
+
+
 def make_image(image: Path, size_mib: int = IMAGE_MIB, *options: str) -> None:
     """An empty ext4 file system in a sparse file."""
     with image.open("wb") as file:
