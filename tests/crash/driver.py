@@ -24,7 +24,7 @@ from artifactstore.domain.errors import ArtifactStoreError
 from artifactstore.settings import Settings
 from artifactstore.store import Store
 from tests.crash.journal import Journal
-from tests.crash.operations import OPERATIONS, Act
+from tests.crash.operations import OPERATIONS, Abandoned, Act
 from tests.crash.shim import Action, Shim
 
 #: A run that takes so many seconds hangs.
@@ -129,7 +129,7 @@ async def attempt(act: Act, name: str) -> bool:
     try:
         await OPERATIONS[name](act)
         await note_head(act)
-    except ArtifactStoreError:
+    except (ArtifactStoreError, Abandoned):
         return False
     except Exception as error:
         traceback.print_exc()
@@ -167,11 +167,13 @@ def run(
         recorder = -1 if record is None else os.open(record, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         root = volume / "root"
         shim.watch(volume, record=recorder, exempt=journal.fd)
+        begun = 0
         if scenario.at_open:
             shim.at(fault.nth, fault.action, fault.argument, sticky=fault.sticky)
         try:
             async with open_local(settings_of(root), actor="local:crash") as store:
                 if not scenario.at_open:
+                    begun = shim.count
                     shim.at(fault.nth, fault.action, fault.argument, sticky=fault.sticky)
                 await perform(scenario, store, journal, root, seed)
                 if kill_at_end:
@@ -186,6 +188,6 @@ def run(
         except OSError as error:
             journal.finding(f"an error of the system came out: {error!r}")
             traceback.print_exc()
-        journal.ended()
+        journal.ended(shim.count - begun)
 
     return forked(work, journal_path.with_suffix(".log"))

@@ -52,9 +52,9 @@ class Journal:
         """Something was seen that must not be."""
         self._write("finding", what=what)
 
-    def ended(self) -> None:
-        """The run came to its end."""
-        self._write("ended")
+    def ended(self, calls: int) -> None:
+        """The run came to its end, and made so many calls since something could go wrong."""
+        self._write("ended", calls=calls)
 
     def _write(self, kind: str, **fields: Value) -> None:
         os.write(self.fd, (json.dumps({"kind": kind, "at": self.clock(), **fields}) + "\n").encode())
@@ -75,7 +75,7 @@ class Known:
     findings: list[str] = field(default_factory=list)
     acknowledged: int = 0
     failed: list[str] = field(default_factory=list)
-    calls: int | None = None  # that a run made which came to its end
+    calls: int | None = None  # of a run that came to its end, since something could go wrong
 
 
 def read(*paths: Path, until: int | None = None) -> Known:
@@ -122,6 +122,6 @@ def _apply(keys: dict[str, _Key], claims: dict[int, dict[str, Value]], known: Kn
                 keys[name].overlapping.pop(number, None)
                 keys[name].allowed.append(value)
         case "ended":
-            known.calls = entry["at"]
+            known.calls = entry["calls"]
         case "finding":
             known.findings.append(entry["what"])

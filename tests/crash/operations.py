@@ -310,18 +310,25 @@ async def mend(act: Act, content: Content) -> None:
 
 
 def spoil(path: Path, replaced: bool) -> None:
-    """Bad bytes of the right size, in a file of their own; or a file that is cut short. Durably."""
-    bad = path.with_name(f"{path.name}.bad") if replaced else path
-    if replaced:
-        bad.write_bytes(bytes(path.stat().st_size))
-    else:
-        path.chmod(0o640)
-        os.truncate(path, path.stat().st_size // 2)
-    with bad.open("rb") as file:
+    """Bad bytes of the right size, in a file of their own; or a file that is cut short. Durably, or Abandoned."""
+    try:
+        if replaced:
+            bad = path.with_name(f"{path.name}.bad")
+            bad.write_bytes(bytes(path.stat().st_size))
+            _sync(bad)
+            bad.rename(path)
+            sync_directory(path.parent)
+        else:
+            path.chmod(0o640)
+            os.truncate(path, path.stat().st_size // 2)
+            _sync(path)
+    except OSError as error:  # the fault has met this, and not the store
+        raise Abandoned from error
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
         os.fsync(file.fileno())
-    if replaced:
-        bad.rename(path)
-        sync_directory(path.parent)
 
 
 @operation

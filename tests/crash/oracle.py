@@ -70,6 +70,7 @@ async def examine(root: Path, known: Known) -> list[str]:
                 not [name for name in twice["files"] if name.startswith("staging")], "staging is not empty"
             )
             await check(store, known, findings)
+            findings.require(await store.registry.deleting() == [], "a deletion is unfinished")
             check_database(root, known, findings)
     except ArtifactStoreError as error:
         findings.lines.append(f"the store does not open: {error!r}")
@@ -99,7 +100,6 @@ async def check(store: Store, known: Known, findings: Findings) -> None:
         except ArtifactStoreError as error:
             found = repr(error)
         findings.require(found in allowed, f"{key} is {found!r}, not one of {allowed!r}")
-    findings.require(await store.registry.deleting() == [], "a deletion is unfinished")
 
 
 def check_database(root: Path, known: Known, findings: Findings) -> None:
