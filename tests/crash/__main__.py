@@ -142,6 +142,7 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="SCENARIO,...", help="instead of all")
     parser.add_argument("--mutations", nargs="?", const="", metavar="TEXT", help="those whose names have the text")
     parser.add_argument("--seed", default="1")
+    parser.add_argument("--from", dest="start", type=int, default=1, metavar="CALL", help="where the calls begin")
     parser.add_argument("--first", action="store_true", help="stop at the first finding")
     parser.add_argument("--counts", type=Path, help="write the counts of cases there, as JSON")
     arguments = parser.parse_args()
@@ -156,7 +157,11 @@ def main() -> int:
             volume.memory(Path(name) / "work") as workspace,
             suppress(Stop),
         ):
-            campaign = Campaign(workspace, shim.Shim(), report, arguments.seed, stop_at_first=arguments.first)
+            campaign = Campaign(
+                *(workspace, shim.Shim(), report, arguments.seed),
+                first=arguments.start,
+                stop_at_first=arguments.first,
+            )
             for wanted in arguments.run or SAMPLE:
                 family, _, number = wanted.partition("=")
                 FAMILIES[family](campaign, cases, int(number or 1))

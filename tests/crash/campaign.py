@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.crash import journal, oracle, volume
-from tests.crash.driver import Ended, Fault, Scenario, forked, run
+from tests.crash.driver import ROOT, Ended, Fault, Scenario, forked, run
 from tests.crash.journal import Known
 from tests.crash.shim import Shim
 
@@ -46,10 +46,13 @@ class Report:
 class Campaign:
     """Runs cases in `workspace`, a directory of its own that is not on a volume. `seed` decides all that is chosen."""
 
-    def __init__(self, workspace: Path, shim: Shim, report: Report, seed: str, *, stop_at_first: bool = False) -> None:
+    def __init__(
+        self, workspace: Path, shim: Shim, report: Report, seed: str, *, first: int = 1, stop_at_first: bool = False
+    ) -> None:
         self.workspace = workspace
         self.shim = shim
         self.seed = seed
+        self.first = first  # of the calls at which something goes wrong
         self.report = report
         self._stop_at_first = stop_at_first
         self._bases: dict[str, Base] = {}
@@ -78,7 +81,7 @@ class Campaign:
             if name == "old":
                 filled = self.base_in_place("filled")
                 base.journal.write_bytes(filled.journal.read_bytes())
-                self.must(forked(lambda: _make_old(self.place / "root"), self.workspace / "base.log"))
+                self.must(forked(lambda: _make_old(self.place / ROOT), self.workspace / "base.log"))
             elif name == "filled":
                 scenario = Scenario("base", _FILLING)
                 self.must(run(self.shim, scenario, self.place, base.journal, f"{self.seed}-base", Fault()))
@@ -157,7 +160,7 @@ class Campaign:
 
     def judge(self, known: Known, family: str, case: str) -> None:
         """Recover the mounted volume in a process of its own, and count what the oracle says."""
-        self.count(family, case, self.lines(lambda: oracle.examine(self.place / "root", known)))
+        self.count(family, case, self.lines(lambda: oracle.examine(self.place / ROOT, known)))
 
     def lines(self, look: Callable[[], Awaitable[list[str]]]) -> list[str]:
         """What `look` finds in a process of its own; or how that ended."""

@@ -30,6 +30,8 @@ from tests.crash.shim import Action, Shim
 #: A run that takes so many seconds hangs.
 _PATIENCE = 60
 RESERVE_BYTES = 2**16
+#: Where on a volume the root lies: a directory above it has to be made, too.
+ROOT = Path("srv/root")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ def run(
     async def work() -> None:
         journal = Journal(journal_path, lambda: shim.count)
         recorder = -1 if record is None else os.open(record, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        root = volume / "root"
+        root = volume / ROOT
         shim.watch(volume, record=recorder, exempt=journal.fd)
         begun = 0
         if scenario.at_open:

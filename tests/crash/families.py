@@ -204,5 +204,5 @@ def recoveries(campaign: Campaign, case: Case, fault_of: Fault, *, stride: int) 
 
 
 def _points(campaign: Campaign, family: str, stride: int) -> Iterator[int]:
-    first = 1 + random.Random(f"{campaign.seed}/{family}").randrange(stride)
+    first = campaign.first + random.Random(f"{campaign.seed}/{family}").randrange(stride)
     yield from range(first, 100_000, stride)

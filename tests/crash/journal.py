@@ -63,6 +63,7 @@ class Journal:
 @dataclass(slots=True)
 class _Key:
     allowed: list[Value]
+    unanswered: list[Value] = field(default_factory=list)  # of those, what no answer vouches for
     running: dict[int, Value] = field(default_factory=dict)
     overlapping: dict[int, list[Value]] = field(default_factory=dict)
 
@@ -72,6 +73,7 @@ class Known:
     """What must be true of a store: each key has one of its values."""
 
     keys: dict[str, list[Value]] = field(default_factory=dict)
+    unanswered: dict[str, list[Value]] = field(default_factory=dict)  # of those, what was never acknowledged
     findings: list[str] = field(default_factory=list)
     acknowledged: int = 0
     failed: list[str] = field(default_factory=list)
@@ -92,9 +94,11 @@ def read(*paths: Path, until: int | None = None) -> Known:
             _apply(keys, claims, known, entry)
         for key in keys.values():  # whoever ran when it ended may have come to its end or not
             key.allowed += key.running.values()
+            key.unanswered += key.running.values()
             key.running.clear()
             key.overlapping.clear()
     known.keys = {name: key.allowed for name, key in keys.items()}
+    known.unanswered = {name: key.unanswered for name, key in keys.items()}
     return known
 
 
@@ -115,12 +119,14 @@ def _apply(keys: dict[str, _Key], claims: dict[int, dict[str, Value]], known: Kn
                 key = keys.setdefault(name, _Key([ABSENT]))
                 key.running.pop(number, None)
                 key.allowed = [value, *key.overlapping.pop(number, [])]
+                key.unanswered = []
         case "failed":
             known.failed.append(entry["error"])
             for name, value in claims.get(number, {}).items():
                 keys[name].running.pop(number, None)
                 keys[name].overlapping.pop(number, None)
                 keys[name].allowed.append(value)
+                keys[name].unanswered.append(value)
         case "ended":
             known.calls = entry["calls"]
         case "finding":

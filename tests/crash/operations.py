@@ -291,7 +291,7 @@ async def heal(act: Act) -> None:
                 spoil(act.stored_file(content), replaced)
                 if replaced:  # that it is cut short is seen by whoever puts it again
                     await act.store.verify_object(content.sha256)
-            await mend(act, content)
+            await mend(act, content, verify=replaced)
             if reader is not None:
                 read = b"".join([chunk async for chunk in reader.chunks()])
                 act.require(read == content.data, "a reader lost the copy that it held to a mend")
@@ -299,11 +299,14 @@ async def heal(act: Act) -> None:
         act.require(verified.verified, "a mended object is not sound")
 
 
-async def mend(act: Act, content: Content) -> None:
-    """Put it again. If that fails, it may be sound all the same; then verifying it says so, and vouches for it."""
+async def mend(act: Act, content: Content, *, verify: bool) -> None:
+    """Put it again. If that fails, the copy may be sound: verifying it, or a further put, vouches for it."""
     try:
         await act.put(content)
     except ArtifactStoreError:
+        if not verify:
+            await act.put(content)
+            return
         async with act.claim({content.key: STORED}):
             if not (await act.store.verify_object(content.sha256)).verified:
                 raise

@@ -72,6 +72,9 @@ async def examine(root: Path, known: Known) -> list[str]:
             await check(store, known, findings)
             findings.require(await store.registry.deleting() == [], "a deletion is unfinished")
             check_database(root, known, findings)
+            for algorithm in ("blake3", "sha256"):  # what has a format file is whole
+                shards = len(os.listdir(root / "objects" / algorithm))  # noqa: PTH208 - fast
+                findings.require(shards == 256, f"objects/{algorithm} has {shards} directories")
     except ArtifactStoreError as error:
         findings.lines.append(f"the store does not open: {error!r}")
     return findings.lines
@@ -141,12 +144,10 @@ def check_database(root: Path, known: Known, findings: Findings) -> None:
             findings.require(key in present, f"a package refers to {key.hex()}, which is not there")
 
 
-def _may_be(known: Known, state: str) -> set[bytes]:
+def _may_be(keys: dict[str, list[Value]], state: str) -> set[bytes]:
     """The objects, by BLAKE3, that may be in this state."""
-    found = ((key.partition("/"), allowed) for key, allowed in known.keys.items())
-    return {
-        Content.parse(spec).blake3.value for (kind, _, spec), allowed in found if kind == "object" and state in allowed
-    }
+    found = (key.removeprefix("object/") for key, allowed in keys.items() if state in allowed)
+    return {Content.parse(spec).blake3.value for spec in found}
 
 
 def _digests(path: Path) -> tuple[bytes, bytes]:

@@ -16,7 +16,7 @@ from artifactstore.bootstrap import open_local
 from artifactstore.domain.errors import ArtifactStoreError
 from tests.crash import oracle, volume
 from tests.crash.campaign import Base, Campaign
-from tests.crash.driver import Fault, Scenario, settings_of
+from tests.crash.driver import ROOT, Fault, Scenario, settings_of
 from tests.crash.journal import Journal, Known
 from tests.crash.operations import STORED, Act, Content
 from tests.crash.oracle import Findings
@@ -82,7 +82,7 @@ def objects(campaign: Campaign, times: int) -> None:
                     known = campaign.known(base)
                     stored = [key for key, allowed in known.keys.items() if allowed == [STORED]]
                     content = Content.parse(dice.choice(stored).removeprefix("object/"))
-                    files = campaign.place / "root/objects/blake3" / content.blake3.hex[:2] / content.blake3.hex
+                    files = campaign.place / ROOT / "objects/blake3" / content.blake3.hex[:2] / content.blake3.hex
                     rot(files, dice)
                     lines = campaign.lines(lambda content=content: _mends(campaign, content))  # type: ignore[misc]
                     campaign.count(family, f"{number}: {content.key}", lines)
@@ -92,9 +92,9 @@ def objects(campaign: Campaign, times: int) -> None:
 
 async def _mends(campaign: Campaign, content: Content) -> list[str]:
     findings = Findings()
-    async with open_local(settings_of(campaign.place / "root"), actor="local:crash") as store:
+    async with open_local(settings_of(campaign.place / ROOT), actor="local:crash") as store:
         journal = Journal(campaign.journal)
-        act = Act(store, journal, campaign.place / "root", "mends")
+        act = Act(store, journal, campaign.place / ROOT, "mends")
         found = await store.verify_object(content.sha256)
         findings.require(not found.verified, "a bad copy is verified")
         try:
@@ -125,7 +125,7 @@ def database(campaign: Campaign, times: int) -> None:
                 for number in range(times):
                     dice = random.Random(f"{campaign.seed}/{family}/{number}")
                     with campaign.in_memory(killed):
-                        rot(campaign.place / "root/registry" / name, dice)
+                        rot(campaign.place / ROOT / "registry" / name, dice)
                         outcome, lines = _outcome(campaign, known)
                         if name.endswith("-wal") and outcome == "silent":
                             outcome, lines = "ends early", []
@@ -141,7 +141,7 @@ def _outcome(campaign: Campaign, known: Known) -> tuple[str, list[str]]:
 async def _looks(campaign: Campaign, known: Known) -> list[str]:
     """What becomes of a store on such a database: refused, detected, silent, or harmless; and what is not as known."""
     findings = Findings()
-    root = campaign.place / "root"
+    root = campaign.place / ROOT
     try:
         async with open_local(settings_of(root), actor="local:crash") as store:
             try:

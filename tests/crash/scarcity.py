@@ -18,7 +18,7 @@ from artifactstore.domain.errors import ArtifactStoreError
 from artifactstore.store import Store
 from tests.crash import volume
 from tests.crash.campaign import Campaign
-from tests.crash.driver import Ended, attempt, forked, settings_of
+from tests.crash.driver import ROOT, Ended, attempt, forked, settings_of
 from tests.crash.families import NOLOGFLUSH
 from tests.crash.journal import Journal
 from tests.crash.operations import LARGE, OPERATIONS, SMALL, Act
@@ -99,7 +99,7 @@ def lacking(campaign: Campaign, name: str, *, cut: bool, times: int) -> None:
             seed = f"{campaign.seed}-{number}"
 
             async def work(store: Store, journal: Journal, seed: str = seed) -> None:
-                act = Act(store, journal, campaign.place / "root", seed)
+                act = Act(store, journal, campaign.place / ROOT, seed)
                 doomed = [act.content(size) for size in (SMALL, LARGE, SMALL)]
                 for content in doomed:
                     await act.put(content)
@@ -128,7 +128,7 @@ def _run(campaign: Campaign, work: Callable[[Store, Journal], Awaitable[None]]) 
     async def run() -> None:
         journal = Journal(campaign.journal, lambda: campaign.shim.count)
         campaign.shim.watch(campaign.place, exempt=journal.fd)
-        async with open_local(settings_of(campaign.place / "root", _RESERVE_BYTES), actor="local:crash") as store:
+        async with open_local(settings_of(campaign.place / ROOT, _RESERVE_BYTES), actor="local:crash") as store:
             await work(store, journal)
 
     return forked(run, campaign.journal.with_suffix(".log"))
@@ -145,7 +145,7 @@ def lost_writes(campaign: Campaign, times: int) -> None:
                 volume.copy_image(base.image, image)
 
                 async def work(store: Store, journal: Journal, seed: str = f"{campaign.seed}-{number}") -> None:
-                    act = Act(store, journal, campaign.place / "root", seed)
+                    act = Act(store, journal, campaign.place / ROOT, seed)
                     for _ in range(40):
                         with suppress(ArtifactStoreError):
                             await act.put(act.content(400_000))
