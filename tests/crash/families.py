@@ -193,13 +193,13 @@ def recoveries(campaign: Campaign, case: Case, fault_of: Fault, *, stride: int) 
                 volume.copy_tree(campaign.place, crashed.tree)
             if ended.clean:
                 break
-            for nth in range(1, 1000):
+            for nth in _points(campaign, f"{family}/{killed}", max(1, stride // 6)):
                 fault = Fault(fault_of.action, nth, fault_of.argument)
                 with campaign.in_memory(crashed):
                     ended = campaign.perform(OPENING[0], fault, campaign.seed)
                     calls = campaign.known(base).calls
                     campaign.judge(known, family, f"killed at call {killed}, recovery: {fault}")
-                if ended.clean and nth > (calls or 0):
+                if ended.clean and nth >= (calls or 0):
                     break
 
 
