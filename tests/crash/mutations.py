@@ -94,7 +94,7 @@ MUTATIONS = (
         "dataplane/inproc.py",
         "            await self._backend.sync(address)\n",
         "            pass\n",
-        "--only heal --run failed=1",
+        "--only heal --from 30 --run failed=1",
     ),
     Mutation(
         "a directory's name is not synced",
@@ -192,14 +192,14 @@ MUTATIONS = (
         "dataplane/staging.py",
         "            path.unlink(missing_ok=True)\n        return Staged",
         "            pass\n        return Staged",
-        "--only heal --run kills=1",
+        "--only heal --from 30 --run kills=1",
     ),
     Mutation(
         "a copy is mended in place",
         _LOCALFS,
         "            link_staged(staged, temporary)\n            temporary.rename(path)\n",
         "            path.chmod(0o640)\n            path.write_bytes(os.pread(staged.fd, staged.size_bytes, 0))\n",
-        "--only heal --run kills=1",
+        "--only heal --from 30 --run kills=1",
     ),
     Mutation(
         "a copy that is cut short is trusted",
@@ -214,7 +214,7 @@ MUTATIONS = (
         "lifecycle.py",
         "        if reason is None:\n            return record\n",
         "        return record\n",
-        "--only heal --run failed=1",
+        "--only heal --from 95 --run failed=1",
     ),
     Mutation(
         "a failed COMMIT is taken for one that succeeded",
