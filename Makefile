@@ -8,7 +8,12 @@ ASSEMBLY := $(if $(NO_ASM),,$(wildcard asm/$(shell uname -m)/*.S))
 KERNEL_CC := $(or $(CC),cc) -std=c11
 KERNEL_SOURCES := -Inative $(if $(ASSEMBLY),-DAH_ASM=1) native/*.c $(ASSEMBLY)
 
-.PHONY: install dev test test-mounts lint format type migrate lock lock-hashes clean ci
+CAN_CRASH := if [ "$$(id -u)" != 0 ]; then echo "NOT RUN: tests.crash needs root, to mount file systems of its own"; \
+	elif ! command -v mkfs.ext4 >/dev/null; then echo "NOT RUN: tests.crash needs mkfs.ext4 (Debian: e2fsprogs)"; \
+	elif ! scripts/can-mount; then echo "NOT RUN: tests.crash needs loop mounts, which this host refuses"; \
+	else
+
+.PHONY: install dev test test-mounts crash crash-sample crash-mutations lint format type migrate lock lock-hashes clean ci
 .PHONY: audit sbom dist dist-compare soak
 .PHONY: kernel-sanitize kernel-sanitize-python kernel-valgrind kernel-fuzz kernel-emulated kernel-entries kernel-aarch64 kernel-avx512
 .DEFAULT_GOAL := help
@@ -38,6 +43,14 @@ test-mounts: $(INSTALLED) ## what needs root and small file systems of its own: 
 
 soak: $(INSTALLED) ## a gateway under mixed load, killed every few seconds, for MINUTES (default 5); then everything is checked
 	$(PY) -m tests.soak --minutes $(or $(MINUTES),5) $(SOAK_ARGS)
+crash: $(INSTALLED) ## the crash harness, as root: every call broken off, power cuts, failing disks; hours (CRASH_ARGS narrows it)
+	@$(CAN_CRASH) $(PY) -m tests.crash $(or $(CRASH_ARGS),--long); fi
+
+crash-sample: $(INSTALLED) ## a few minutes of it
+	@$(CAN_CRASH) $(PY) -m tests.crash --sample; fi
+
+crash-mutations: $(INSTALLED) ## each sync and each ordering taken out of the sources in turn: the harness must turn red
+	@$(CAN_CRASH) $(PY) -m tests.crash --mutations; fi
 
 lint: $(INSTALLED) ## ruff check, ruff format --check, the import contract
 	$(PY) -m ruff check .

@@ -1,0 +1,208 @@
+"""The families of cases: where a run is broken off, and how."""
+
+from __future__ import annotations
+
+import errno
+import random
+from collections.abc import Iterator
+
+from artifactstore.store import Store
+from tests.crash import disk, oracle, volume
+from tests.crash.campaign import Base, Campaign
+from tests.crash.disk import Disk, Variant
+from tests.crash.driver import Fault, Scenario
+from tests.crash.journal import read
+from tests.crash.operations import OPERATIONS, SMALL, Act
+from tests.crash.oracle import Findings
+from tests.crash.shim import Action
+
+MAKING = (Scenario("making", ("put_new",)), "empty")
+MIGRATION = (Scenario("migration", ("put_new",)), "old")
+OPENING = (Scenario("opening", ()), "filled")
+EACH = tuple((Scenario(name, (name,), at_open=False), "filled") for name in OPERATIONS)
+WRITERS = Scenario("8 writers", tuple(OPERATIONS), writers=8, rounds=1000, at_open=False)
+#: Of the shutdown: the journal is written out first; or what is in memory is lost at once.
+LOGFLUSH, NOLOGFLUSH = 1, 2
+
+type Case = tuple[Scenario, str]
+
+
+def kills(campaign: Campaign, case: Case, *, stride: int = 1, action: Action = Action.KILL) -> None:
+    """SIGKILL at the 1st, 2nd, ... call, until a run is clean."""
+    scenario, base = case[0], campaign.base(case[1])
+    family = f"{action.name.lower()}: {scenario.name}"
+    with campaign.family(family):
+        for nth in _points(campaign, family, stride):
+            fault = Fault(action, nth)
+            with campaign.in_memory(base):
+                ended = campaign.perform(scenario, fault, f"{campaign.seed}-{nth}")
+                campaign.expect(ended, family, fault)
+                campaign.judge(campaign.known(base), family, str(fault))
+            if ended.clean:
+                break
+
+
+def shutdowns(campaign: Campaign, case: Case, flag: int, *, stride: int = 1) -> None:
+    """The file system is shut down at the 1st, 2nd, ... call, until a run is clean; then mounted again."""
+    scenario, base = case[0], campaign.base(case[1])
+    family = f"shutdown {flag}: {scenario.name}"
+    with campaign.family(family):
+        for nth in _points(campaign, family, stride):
+            fault = Fault(Action.SHUTDOWN, nth, flag)
+            with campaign.on_image(base):
+                ended = campaign.perform(scenario, fault, f"{campaign.seed}-{nth}")
+                campaign.expect(ended, family, fault)
+            with campaign.remounted():
+                campaign.judge(campaign.known(base), family, str(fault))
+            if ended.clean:
+                break
+
+
+def forgetting(
+    campaign: Campaign, case: Case, variants: tuple[Variant, ...], *, stride: int = 1, promised: bool = False
+) -> None:
+    """One run; then, for each point in it, what a disk that forgets all it may would have left there.
+
+    `promised`: only where an acknowledgement was given, which is where a missing sync shows.
+    """
+    scenario, base = case[0], campaign.base(case[1])
+    family = f"{'forgetting at a promise' if promised else 'forgetting'}: {scenario.name}"
+    record = campaign.workspace / "record"
+    with campaign.family(family):
+        with campaign.in_memory(base):
+            before = Disk(campaign.place)
+            campaign.must(campaign.perform(scenario, Fault(), campaign.seed, record=record))
+        first = random.Random(f"{campaign.seed}/{family}").randrange(stride)
+        promises = campaign.promises()
+        for index, (point, until) in enumerate(disk.states(before, disk.read_calls(record))):
+            if index % stride != first or (promised and not promises & set(range(point, min(until, point + 999) + 1))):
+                continue
+            for variant in variants:
+                with volume.memory(campaign.place):
+                    before.leave(campaign.place, variant, random.Random(f"{campaign.seed}/{point}"))
+                    campaign.judge(campaign.known(base, until), family, f"{variant} after call {point}")
+
+
+def errors(campaign: Campaign, case: Case, fault_of: Fault, *, stride: int = 1) -> None:
+    """The 1st, 2nd, ... call fails, and with `sticky` all after it, until none is left. The store must go on."""
+    scenario, base = case[0], campaign.base(case[1])
+    what = errno.errorcode.get(fault_of.argument, "short write")
+    family = f"{what}{' from then on' if fault_of.sticky else ''}: {scenario.name}"
+    with campaign.family(family):
+        for nth in _points(campaign, family, stride):
+            fault = Fault(fault_of.action, nth, fault_of.argument, fault_of.sticky)
+            with campaign.in_memory(base):
+                ended = campaign.perform(scenario, fault, f"{campaign.seed}-{nth}", after=_goes_on(campaign, base))
+                campaign.expect(ended, family, fault)
+                known = campaign.known(base)
+                campaign.judge(known, family, str(fault))
+            if nth > (known.calls or 0):
+                break
+
+
+def failed_and_cut(campaign: Campaign, case: Case, fault_of: Fault, *, stride: int = 1) -> None:
+    """The 1st, 2nd, ... call fails, the run goes on, and at its end the power fails, on the disk that forgets."""
+    scenario, base = case[0], campaign.base(case[1])
+    what = errno.errorcode[fault_of.argument]
+    family = f"{what}, then a cut: {scenario.name}"
+    record = campaign.workspace / "record"
+    with campaign.family(family):
+        for nth in _points(campaign, family, stride):
+            fault = Fault(fault_of.action, nth, fault_of.argument)
+            with campaign.in_memory(base):
+                forgetful = Disk(campaign.place)
+                ended = campaign.perform(scenario, fault, f"{campaign.seed}-{nth}", record=record)
+                campaign.expect(ended, family, fault)
+            for _ in disk.states(forgetful, disk.read_calls(record)):
+                pass
+            with volume.memory(campaign.place):
+                forgetful.leave(campaign.place, Variant.LEAST, random.Random(0))
+                known = campaign.known(base)
+                campaign.judge(known, family, str(fault))
+            if nth > (known.calls or 0):
+                break
+
+
+def killed_and_cut(campaign: Campaign, case: Case, *, stride: int = 1) -> None:
+    """The 1st, 2nd, ... call is a SIGKILL; a second run goes to its end on what is there; then the power fails."""
+    scenario, base = case[0], campaign.base(case[1])
+    family = f"killed, opened, cut: {scenario.name}"
+    records = (campaign.workspace / "record", campaign.workspace / "record-again")
+    with campaign.family(family):
+        for nth in _points(campaign, family, stride):
+            fault = Fault(Action.KILL, nth)
+            with campaign.in_memory(base):
+                forgetful = Disk(campaign.place)
+                first = campaign.perform(scenario, fault, f"{campaign.seed}-{nth}", record=records[0])
+                again = campaign.perform_again(scenario, f"{campaign.seed}-{nth}-again", record=records[1])
+                campaign.expect(again, family, fault)
+            for record in records:
+                for _ in disk.states(forgetful, disk.read_calls(record)):
+                    pass
+            with volume.memory(campaign.place):
+                forgetful.leave(campaign.place, Variant.LEAST, random.Random(0))
+                campaign.judge(campaign.known(base), family, str(fault))
+            if first.clean:
+                break
+
+
+def _goes_on(campaign: Campaign, base: Base) -> object:
+    """When the fault is over, an open store takes new bytes, and still has what it had."""
+
+    async def after(store: Store, act: Act) -> None:
+        for size in (SMALL, 100_000):
+            try:
+                await act.put(act.content(size))
+            except Exception as error:
+                act.journal.finding(f"after the fault, an upload fails: {error!r}")
+        findings = Findings()
+        await oracle.check(store, read(base.journal, campaign.journal), findings)
+        for line in findings.lines:
+            act.journal.finding(f"while still open: {line}")
+
+    return after
+
+
+def random_cuts(campaign: Campaign, count: int) -> None:
+    """Eight writers, and the power fails at some call of theirs."""
+    family = "power cuts under 8 writers"
+    base = campaign.base("filled")
+    with campaign.family(family):
+        for number in range(count):
+            dice = random.Random(f"{campaign.seed}/cut/{number}")
+            fault = Fault(Action.SHUTDOWN, int(dice.triangular(1, 3000, 200)), dice.choice((LOGFLUSH, NOLOGFLUSH)))
+            with campaign.on_image(base):
+                ended = campaign.perform(WRITERS, fault, f"{campaign.seed}-{number}")
+                campaign.expect(ended, family, fault)
+            with campaign.remounted():
+                campaign.judge(campaign.known(base), family, f"{number}: {fault}")
+
+
+def recoveries(campaign: Campaign, case: Case, fault_of: Fault, *, stride: int) -> None:
+    """A run is killed; then its recovery is, or fails, at the 1st, 2nd, ... call; then it must succeed."""
+    scenario, base = case[0], campaign.base(case[1])
+    what = fault_of.action.name.lower()
+    family = f"{what} {errno.errorcode.get(fault_of.argument, '')} in recovery: {scenario.name}".replace("  ", " ")
+    crashed = Base("crashed", campaign.workspace / "crashed", base.journal, base.image)
+    with campaign.family(family):
+        for killed in _points(campaign, family, stride):
+            with campaign.in_memory(base):
+                ended = campaign.perform(scenario, Fault(Action.KILL, killed), f"{campaign.seed}-{killed}")
+                known = campaign.known(base)
+                volume.renew(crashed.tree)
+                volume.copy_tree(campaign.place, crashed.tree)
+            if ended.clean:
+                break
+            for nth in _points(campaign, f"{family}/{killed}", max(1, stride // 6)):
+                fault = Fault(fault_of.action, nth, fault_of.argument)
+                with campaign.in_memory(crashed):
+                    ended = campaign.perform(OPENING[0], fault, campaign.seed)
+                    calls = campaign.known(base).calls
+                    campaign.judge(known, family, f"killed at call {killed}, recovery: {fault}")
+                if ended.clean and nth >= (calls or 0):
+                    break
+
+
+def _points(campaign: Campaign, family: str, stride: int) -> Iterator[int]:
+    first = campaign.first + random.Random(f"{campaign.seed}/{family}").randrange(stride)
+    yield from range(first, 100_000, stride)

@@ -1,0 +1,343 @@
+"""Mutation control: each sync and each ordering of the sources, taken out in turn, must turn the harness red.
+
+A mutation is applied to a copy of the sources, and the cases that are about it are run there until the first finding.
+Those of EQUIVALENT cannot be told from outside of the process by what is promised; each says why.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+SOURCES = Path(__file__).parents[2] / "src"
+_PACKAGE = "artifactstore"
+_PATIENCE = 280
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """`old`, which stands once in `file`, becomes `new`; `cases` are arguments of `python -m tests.crash`."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    cases: str
+    equivalent: str | None = None  # why nothing can turn red
+
+    def apply(self, sources: Path) -> None:
+        """Change a copy of the sources. ValueError: the text is not there, or more than once."""
+        path = sources / _PACKAGE / self.file
+        text = path.read_text()
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.name}: {self.file} has the text {text.count(self.old)} times")
+        path.write_text(text.replace(self.old, self.new))
+
+
+_LOCALFS = "storage/backends/localfs.py"
+_PUTS = "--only put_new --run promises=1"
+_HEALS = "--only heal --run promises=1"
+
+MUTATIONS = (
+    Mutation(
+        "a new object's directory is not synced",
+        _LOCALFS,
+        "        try:\n            sync_directory(path.parent)\n        except OSError:\n            path.unlink",
+        "        try:\n            pass\n        except OSError:\n            path.unlink",
+        _PUTS,
+    ),
+    Mutation(
+        "a mended object's directory is not synced",
+        _LOCALFS,
+        "            raise\n        sync_directory(path.parent)\n\n    def _open",
+        "            raise\n\n    def _open",
+        _HEALS,
+    ),
+    Mutation(
+        "a deleted object's directory is not synced",
+        _LOCALFS,
+        "        sync_directory(path.parent)  # also when",
+        "        pass  # also when",
+        "--only delete --run promises=1",
+    ),
+    Mutation("a small body is not synced", _LOCALFS, "        os.fdatasync(self.fd)\n", "", _PUTS),
+    Mutation(
+        "a staged body is not synced",
+        "dataplane/staging.py",
+        "        os.fdatasync(self._descriptor)\n",
+        "",
+        _PUTS,
+    ),
+    Mutation(
+        "a staged body whose sync failed is synced again",
+        "dataplane/staging.py",
+        "        os.fdatasync(self._descriptor)\n",
+        "        try:\n            os.fdatasync(self._descriptor)\n        except OSError:\n"
+        "            os.fdatasync(self._descriptor)\n",
+        "--only put_new --run failed=1",
+    ),
+    Mutation(
+        "a failed sync of a directory is no failure",
+        "storage/durability.py",
+        "        os.fsync(descriptor)\n",
+        "        try:\n            os.fsync(descriptor)\n        except OSError:\n            pass\n",
+        "--only put_new --run failed=1",
+    ),
+    Mutation(
+        "a copy that a verification finds sound is not synced",
+        "dataplane/inproc.py",
+        "            await self._backend.sync(address)\n",
+        "            pass\n",
+        "--only heal --from 30 --run failed=1",
+    ),
+    Mutation(
+        "a directory's name is not synced",
+        "storage/durability.py",
+        "    path.mkdir(mode, exist_ok=True)\n    sync_directory(path.parent)\n",
+        "    path.mkdir(mode, exist_ok=True)\n",
+        "--only making --run promises=1",
+    ),
+    Mutation(
+        "the directories of objects are not synced",
+        "storage/root.py",
+        "        sync_directory(parent)\n",
+        "",
+        "--only making --run promises=1",
+    ),
+    Mutation(
+        "what a broken-off making left is not synced",
+        "storage/root.py",
+        "    sync_directory(root.objects)\n",
+        "",
+        "--only making --from 270 --run again=1",
+    ),
+    Mutation(
+        "the root's own name is not synced when its making goes on",
+        "storage/root.py",
+        "    _sync_name(root.path)\n",
+        "",
+        "--only making --run again=1",
+    ),
+    Mutation(
+        "the format file is not synced",
+        "storage/root.py",
+        "        os.fsync(descriptor)\n",
+        "",
+        "--only making --run promises=1",
+    ),
+    Mutation(
+        "the format file's name is not synced",
+        "storage/root.py",
+        '    fresh.rename(root.path / "format")\n    sync_directory(root.path)\n',
+        '    fresh.rename(root.path / "format")\n',
+        "--only making --run promises=1",
+        "a root without its format file is one whose making was broken off: it is finished, with what is in it",
+    ),
+    Mutation(
+        "the format file comes before the directories",
+        "storage/root.py",
+        "def _make(root: Root) -> None:\n",
+        "def _make(root: Root) -> None:\n"
+        '    (root.path / "format").write_text(json.dumps({"format": FORMAT, "software": _SOFTWARE}))\n',
+        "--only making --from 20 --run kills=2",
+    ),
+    Mutation(
+        "commits are not synced",
+        "registry/sqlite.py",
+        '"synchronous=FULL"',
+        '"synchronous=NORMAL"',
+        _PUTS,
+    ),
+    Mutation(
+        "the event comes before the bytes",
+        "dataplane/inproc.py",
+        "        receipt, replaced = await uninterrupted(\n"
+        "            self._publish(address, content, identity.size_bytes, verdict.publication)\n        )\n",
+        "        self._later = asyncio.create_task(\n"
+        "            self._publish(address, content, identity.size_bytes, verdict.publication)\n        )\n"
+        '        receipt, replaced = StorageReceipt("local", "", identity.size_bytes), False\n',
+        "--only put_new --run kills=1",
+    ),
+    Mutation(
+        "the bytes go before the event of their deletion",
+        "lifecycle.py",
+        "            with self._forgetting(blake3):  # before its bytes go\n",
+        "            await self._dataplane.delete_object(blake3)\n            with self._forgetting(blake3):\n",
+        "--only delete --run kills=1",
+    ),
+    Mutation(
+        "the bytes are said to be gone before they are",
+        "lifecycle.py",
+        "            await self._dataplane.delete_object(record.address)\n"
+        "            await self._registry.purge_object(blake3, actor=actor)\n",
+        "            await self._registry.purge_object(blake3, actor=actor)\n"
+        "            await self._dataplane.delete_object(record.address)\n",
+        "--only delete --run kills=1",
+    ),
+    Mutation(
+        "unfinished deletions are not finished at a start",
+        "bootstrap.py",
+        "if not read_only and (finished := await store.recover()):",
+        "if not read_only and (finished := 0):",
+        "--only delete --run kills=1",
+    ),
+    Mutation(
+        "staging is not swept at a start",
+        "dataplane/staging.py",
+        "            path.unlink(missing_ok=True)\n        return Staged",
+        "            pass\n        return Staged",
+        "--only heal --from 30 --run kills=1",
+    ),
+    Mutation(
+        "a copy is mended in place",
+        _LOCALFS,
+        "            link_staged(staged, temporary)\n            temporary.rename(path)\n",
+        "            path.chmod(0o640)\n            path.write_bytes(os.pread(staged.fd, staged.size_bytes, 0))\n",
+        "--only heal --from 30 --run kills=1",
+    ),
+    Mutation(
+        "a copy that is cut short is trusted",
+        "dataplane/inproc.py",
+        "if kept is not None and kept.size_bytes == size_bytes:",
+        "if kept is not None:",
+        "--only heal --run kills=50",
+        "the size is looked at before, too (lifecycle._looked_at), which marks the copy and has it replaced",
+    ),
+    Mutation(
+        "a copy that is cut short is not marked",
+        "lifecycle.py",
+        "        if reason is None:\n            return record\n",
+        "        return record\n",
+        "--only heal --from 95 --run failed=1",
+    ),
+    Mutation(
+        "a failed COMMIT is taken for one that succeeded",
+        "registry/log.py",
+        "        if there != first.id.bytes:\n            raise failed.cause\n",
+        "",
+        "--only put_new --run errors=1",
+    ),
+    Mutation(
+        "an answer comes before the commit",
+        "registry/log.py",
+        "            transaction.commit()\n        except Exception as error:",
+        '            connection.exec_driver_sql("SELECT 1")\n        except Exception as error:',
+        "--only put_new --run kills=1",
+    ),
+    Mutation(
+        "views are folded in another transaction",
+        "registry/log.py",
+        "        self._views.store(connection, rows)\n",
+        '        connection.execute("COMMIT")\n        connection.execute("BEGIN")\n'
+        "        self._views.store(connection, rows)\n",
+        "--only put_new --run kills=4",
+        "views that are not at the last event are folded anew by a start, and no answer is given in between",
+    ),
+    Mutation(
+        "a rebuild drops the views and fills them later",
+        "registry/rebuilding.py",
+        "            connection.execute(DropTable(old))\n",
+        "            connection.execute(DropTable(old))\n"
+        '            driver(connection).execute("COMMIT")\n            driver(connection).execute("BEGIN")\n',
+        "--only rebuild --run kills=1",
+    ),
+    Mutation(
+        "a put and a deletion do not exclude each other",
+        "lifecycle.py",
+        "                await held.enter_async_context(self.locks.hold(identity.blake3.value))\n",
+        "",
+        "--only delete_and_put --run kills=1",
+    ),
+    # --- not to be seen from outside ----------------------------------------------------------------------------------
+    Mutation(
+        "a name whose sync failed is left",
+        _LOCALFS,
+        "            path.unlink(missing_ok=True)\n            raise\n        return True",
+        "            raise\n        return True",
+        "--only put_new --run failed=1",
+        "the store replaces what no event vouches for; only a data plane without a registry would trust it "
+        "(tests/conformance)",
+    ),
+    Mutation(
+        "a twin's directory is not synced when it is kept",
+        _LOCALFS,
+        "                sync_directory(path.parent)\n                return\n",
+        "                return\n",
+        "--only put_twins --run promises=1",
+        "the store never asks to keep; only a data plane without a registry does (tests/conformance)",
+    ),
+    Mutation(
+        "the database's name is not synced",
+        "registry/registry.py",
+        "        sync_directory(file.parent)\n",
+        "",
+        "--only making --run promises=1",
+        "SQLite syncs the directory when it syncs a new WAL; this one stands in for builds that do not",
+    ),
+    Mutation(
+        "the reserve is not synced",
+        "registry/reserve.py",
+        "                os.fsync(descriptor)\n",
+        "",
+        "--only opening --run promises=1",
+        "nothing is promised of it after a cut: a start looks whether it is whole, and makes it again",
+    ),
+    Mutation(
+        "the reserve's name is not synced",
+        "registry/reserve.py",
+        "            sync_directory(self._file.parent)\n        except OSError:\n            # Half",
+        "        except OSError:\n            # Half",
+        "--only opening --run promises=1",
+        "as the one before",
+    ),
+    Mutation(
+        "the reserve's removal is not synced",
+        "registry/reserve.py",
+        "            self._file.unlink()\n            sync_directory(self._file.parent)\n",
+        "            self._file.unlink()\n",
+        "--only opening --run promises=1",
+        "as the one before",
+    ),
+)
+
+
+def control(only: str = "") -> int:
+    """Apply each mutation in turn; the exit status says whether each did what is expected of it."""
+    unexpected = 0
+    for mutation in MUTATIONS:
+        if only not in mutation.name:
+            continue
+        begun = time.monotonic()
+        red = _is_red(mutation)
+        expected = mutation.equivalent is None
+        unexpected += red != expected
+        verdict = "red" if red else "green"
+        remark = "" if red == expected else "   <-- NOT EXPECTED"
+        print(f"{verdict:6}{mutation.name} ({time.monotonic() - begun:.0f} s){remark}", flush=True)
+    return bool(unexpected)
+
+
+def _is_red(mutation: Mutation) -> bool:
+    with tempfile.TemporaryDirectory(prefix="crash-mutation-") as name:
+        sources = Path(name)
+        shutil.copytree(SOURCES, sources, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        mutation.apply(sources)
+        environment = {**os.environ, "PYTHONPATH": str(sources)}
+        command = [sys.executable, "-B", "-m", "tests.crash", "--first", *mutation.cases.split()]
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as running:
+            try:
+                out, err = running.communicate(timeout=_PATIENCE)
+            except BaseException:
+                running.terminate()  # it has file systems to unmount
+                raise
+    if running.returncode not in (0, 1) or " cases, " not in out:
+        raise RuntimeError(f"{mutation.name}: the harness failed:\n{out}\n{err}")
+    return running.returncode == 1

@@ -1,0 +1,221 @@
+"""What must be true of a root after whatever happened to it, given what was promised.
+
+Acknowledged: readable, both digests right. Not acknowledged: absent or complete. The log has no gap and says what it
+said. Rebuilt views are the live views. No reference dangles. Recovery run twice is recovery run once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+import blake3
+
+from artifactstore.bootstrap import open_local
+from artifactstore.domain.artifact import ObjectState
+from artifactstore.domain.errors import ArtifactNotFoundError, ArtifactStoreError, LogCorruptError, ObjectDamagedError
+from artifactstore.store import Store
+from tests.crash.driver import settings_of
+from tests.crash.journal import ABSENT, Known, Value
+from tests.crash.operations import DAMAGED, NAMESPACE, STORED, Content
+
+_REFERENCES = """
+    SELECT artifacts.blake3 FROM artifacts JOIN names USING (namespace, name) WHERE version > tombstoned_through
+"""
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+
+
+@dataclass(slots=True)
+class Findings:
+    """What is wrong, one line each."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def require(self, holds: bool, what: str) -> None:
+        if not holds:
+            self.lines.append(what)
+
+
+def dump(root: Path) -> dict[str, Value]:
+    """All rows of the database and all files of the store."""
+    with closing(sqlite3.connect(f"file:{root}/registry/log.sqlite3?mode=rw", uri=True)) as connection:
+        tables = [name for (name,) in connection.execute(_TABLES)]
+        rows = {name: sorted(map(repr, connection.execute(f"SELECT * FROM {name}"))) for name in tables}
+    files = {}
+    for kind in ("objects", "staging"):
+        for directory, _, names in os.walk(root / kind):
+            for name in names:
+                path = Path(directory, name)
+                found = path.stat()
+                files[str(path.relative_to(root))] = (found.st_size, found.st_ino)
+    return {"rows": rows, "files": files}
+
+
+async def examine(root: Path, known: Known) -> list[str]:
+    """Recover twice, then hold the store against what is known."""
+    findings = Findings([f"seen in the run: {line}" for line in known.findings])
+    try:
+        once = await recover(root)
+        async with open_local(settings_of(root), actor="local:oracle") as store:
+            twice = dump(root)
+            findings.require(once["files"] == twice["files"], "a second recovery changed files")
+            findings.require(once["rows"] == twice["rows"], "a second recovery changed rows")
+            findings.require(
+                not [name for name in twice["files"] if name.startswith("staging")], "staging is not empty"
+            )
+            await check(store, known, findings)
+            findings.require(await store.registry.deleting() == [], "a deletion is unfinished")
+            check_database(root, known, findings)
+            for algorithm in ("blake3", "sha256"):  # what has a format file is whole
+                shards = len(os.listdir(root / "objects" / algorithm))  # noqa: PTH208 - fast
+                findings.require(shards == 256, f"objects/{algorithm} has {shards} directories")
+    except ArtifactStoreError as error:
+        findings.lines.append(f"the store does not open: {error!r}")
+    return findings.lines
+
+
+async def recover(root: Path) -> dict[str, Value]:
+    """Open and close the store; what is there then."""
+    async with open_local(settings_of(root), actor="local:oracle"):
+        pass
+    return dump(root)
+
+
+async def check(store: Store, known: Known, findings: Findings) -> None:
+    """An open store, against what is known and against itself."""
+    try:
+        difference = await store.registry.verify_views()
+        findings.require(difference is None, f"rebuilt views differ: {difference}")
+    except LogCorruptError as error:
+        findings.lines.append(f"the log: {error}")
+    for key, allowed in known.keys.items():
+        kind, _, rest = key.partition("/")
+        if kind == "event":  # looked at with all the others
+            continue
+        try:
+            found = await OBSERVERS[kind](store, rest)
+        except ArtifactStoreError as error:
+            found = repr(error)
+        findings.require(found in allowed, f"{key} is {found!r}, not one of {allowed!r}")
+
+
+def check_database(root: Path, known: Known, findings: Findings) -> None:
+    """No reference dangles, by the rows alone: every present object has its bytes, every reference a present object."""
+    with closing(sqlite3.connect(f"file:{root}/registry/log.sqlite3?mode=rw", uri=True)) as connection:
+        (integrity,) = connection.execute("PRAGMA integrity_check").fetchone()
+        findings.require(integrity == "ok", f"the database: {integrity}")
+        leaves = {seq: leaf.hex() for seq, leaf in connection.execute("SELECT seq, leaf FROM events ORDER BY seq")}
+        findings.require(list(leaves) == list(range(1, len(leaves) + 1)), "the log has a gap")
+        for key, allowed in known.keys.items():
+            if key.startswith("event/"):
+                findings.require(leaves.get(int(key[6:])) in allowed, f"the log lost or changed {key}")
+        spoilt = {
+            Content.parse(key[7:]).blake3.value
+            for key, allowed in known.keys.items()
+            if key.startswith("object/") and DAMAGED in allowed
+        }
+        put = {Content.parse(key[7:]).blake3.value for key, allowed in known.keys.items() if STORED in allowed}
+        present = set()
+        for key, algorithm, sha256, size, state in connection.execute(
+            "SELECT blake3, primary_algorithm, sha256, size_bytes, state FROM objects"
+        ):
+            address = (key if algorithm == "blake3" else sha256).hex()
+            path = root / "objects" / algorithm / address[:2] / address
+            if not ObjectState(state).present:
+                gone = key in put or not path.exists()  # but for bytes of an upload that has no event yet
+                findings.require(gone, f"a purged object's bytes are there: {path.name}")
+                continue
+            present.add(key)
+            if state == ObjectState.LIVE and key not in spoilt:
+                sound = path.is_file() and path.stat().st_size == size
+                findings.require(sound, f"a live object has no file of its size: {path.name}")
+                findings.require(not sound or _digests(path) == (key, sha256), f"a live object is bad: {path.name}")
+        for (key,) in connection.execute(_REFERENCES):
+            findings.require(key in present, f"an artifact refers to {key.hex()}, which is not there")
+        versions = connection.execute("SELECT count(*), max(version) FROM artifacts GROUP BY namespace, name")
+        findings.require(all(count == last for count, last in versions), "the versions of a name have a gap")
+        for (key,) in connection.execute("SELECT blake3 FROM package_members"):
+            findings.require(key in present, f"a package refers to {key.hex()}, which is not there")
+
+
+def _may_be(keys: dict[str, list[Value]], state: str) -> set[bytes]:
+    """The objects, by BLAKE3, that may be in this state."""
+    found = (key.removeprefix("object/") for key, allowed in keys.items() if state in allowed)
+    return {Content.parse(spec).blake3.value for spec in found}
+
+
+def _digests(path: Path) -> tuple[bytes, bytes]:
+    data = path.read_bytes()
+    return blake3.blake3(data).digest(), hashlib.sha256(data).digest()
+
+
+# --- what a key is now ------------------------------------------------------------------------------------------------
+
+
+async def _object(store: Store, spec: str) -> Value:
+    content = Content.parse(spec)
+    record = await store.registry.object(content.sha256)
+    if record is None or not record.state.present:
+        return ABSENT
+    if record.identity.blake3 != content.blake3:
+        return "recorded under another BLAKE3 digest"
+    if record.state is ObjectState.DAMAGED:
+        return DAMAGED
+    try:
+        async with await store.open_object(content.blake3) as opened:
+            read = b"".join([chunk async for chunk in opened.chunks()])
+    except ObjectDamagedError:
+        return DAMAGED
+    return STORED if read == content.data else DAMAGED
+
+
+async def _file(store: Store, name: str) -> Value:
+    try:
+        return (await store.file(NAMESPACE, name)).identity.sha256.hex
+    except ArtifactNotFoundError:
+        return ABSENT
+
+
+async def _artifact(store: Store, artifact_id: str) -> Value:
+    found = await store.artifact(UUID(artifact_id))
+    return [found.name, found.version, found.identity.sha256.hex]
+
+
+async def _labels(store: Store, artifact_id: str) -> Value:
+    return (await store.artifact(UUID(artifact_id))).metadata.labels or ABSENT
+
+
+async def _package(store: Store, name: str) -> Value:
+    page = await store.packages(namespace=NAMESPACE, name=name)
+    if not page.items:
+        return ABSENT
+    if len(page.items) > 1 or not (await store.verify_object(page.items[0].manifest.blake3)).verified:
+        return "sealed twice, or without a manifest"
+    members = await store.members(page.items[0].id)
+    return [[member.name, member.identity.sha256.hex] for member in members]
+
+
+async def _token(store: Store, name: str) -> Value:
+    after = 0
+    while page := await store.registry.tokens(after=after):
+        for _, token in page:
+            if token.name == name:
+                return "issued" if token.revoked_at is None else "revoked"
+        after = page[-1][0]
+    return ABSENT
+
+
+OBSERVERS: dict[str, Callable[[Store, str], Awaitable[Value]]] = {
+    "object": _object,
+    "file": _file,
+    "artifact": _artifact,
+    "labels": _labels,
+    "package": _package,
+    "token": _token,
+}

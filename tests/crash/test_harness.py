@@ -1,0 +1,168 @@
+"""The harness's own parts that need no root: its memory of promises, its forgetful disk, its mutations, its library."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.crash import disk, journal, shim
+from tests.crash.disk import Disk, Variant
+from tests.crash.journal import ABSENT, Journal
+from tests.crash.mutations import MUTATIONS, SOURCES, Mutation
+
+#: The calls of strace's names that the library counts.
+COUNTED = "openat,write,pwrite64,writev,pwritev,fsync,fdatasync,link,linkat,rename,renameat,renameat2,unlink,unlinkat"
+REST = "mkdir,mkdirat,rmdir,ftruncate,truncate,fallocate"
+#: Those that write and that it does not know: none may be made.
+UNKNOWN = "pwritev2,copy_file_range,sync_file_range,syncfs,io_uring_enter,creat,symlink,symlinkat,mknod,mknodat"
+
+PROGRAM = """
+import asyncio, sys
+from pathlib import Path
+from tests.crash.driver import settings_of, perform, Scenario
+from tests.crash.journal import Journal
+from tests.crash.operations import OPERATIONS
+from tests.crash.shim import Shim
+from artifactstore.bootstrap import open_local
+
+async def main(root, outside):
+    journal = Journal(outside / "journal")
+    shim = Shim()
+    shim.watch(root.parent, exempt=journal.fd)
+    async with open_local(settings_of(root)) as store:
+        await perform(Scenario("all", tuple(OPERATIONS)), store, journal, root, "seed")
+    count = shim.count
+    shim.disarm()
+    print("counted", count)
+
+asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2])))
+"""
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    return shim.build(tmp_path / "library")
+
+
+# --- promises -----------------------------------------------------------------------------------------------------
+
+
+def test_a_claim_holds_from_its_acknowledgement_and_may_hold_before(tmp_path: Path) -> None:
+    calls = [0]
+    written = Journal(tmp_path / "journal", lambda: calls[0])
+    number = written.intend({"object/a": "stored"})
+    calls[0] = 5
+    written.done(number)
+    calls[0] = 7
+    failed = written.intend({"object/a": ABSENT})
+    written.failed(failed, OSError("broken"))
+    assert journal.read(tmp_path / "journal", until=4).keys == {"object/a": [ABSENT, "stored"]}
+    assert journal.read(tmp_path / "journal", until=5).keys == {"object/a": ["stored"]}
+    assert journal.read(tmp_path / "journal").keys == {"object/a": ["stored", ABSENT]}
+
+
+def test_of_claims_that_run_side_by_side_either_may_be_the_last(tmp_path: Path) -> None:
+    written = Journal(tmp_path / "journal")
+    put, delete = written.intend({"object/a": "stored"}), written.intend({"object/a": ABSENT})
+    written.done(delete)
+    written.done(put)
+    allowed = journal.read(tmp_path / "journal").keys["object/a"]
+    assert "stored" in allowed
+    assert ABSENT in allowed
+
+
+# --- the forgetful disk -------------------------------------------------------------------------------------------
+
+WRITES = """
+import os, sys
+from pathlib import Path
+from tests.crash.shim import Shim
+top, record = Path(sys.argv[1]), os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT)
+Shim().watch(top, record=record)
+for name, synced, named in (("whole", True, True), ("no-bytes", False, True), ("no-name", True, False)):
+    directory = top / name
+    directory.mkdir()
+    top_fd = os.open(top, os.O_RDONLY)
+    os.fsync(top_fd)
+    fd = os.open(directory / "new", os.O_WRONLY | os.O_CREAT)
+    os.write(fd, b"bytes")
+    if synced:
+        os.fdatasync(fd)
+    os.rename(directory / "new", directory / "file")
+    if named:
+        os.fsync(os.open(directory, os.O_RDONLY))
+"""
+
+
+def run(library: Path, program: str, *arguments: Path, prefix: tuple[str, ...] = ()) -> str:
+    command = [*prefix, sys.executable, "-c", program, *map(str, arguments)]
+    loading = {"LD_PRELOAD": str(library)} if not prefix else {}
+    done = subprocess.run(command, env={**os.environ, **loading}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def found(top: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*") if path.is_file()}
+
+
+def test_a_disk_keeps_what_was_synced_and_no_more(tmp_path: Path, library: Path) -> None:
+    top = tmp_path / "volume"
+    top.mkdir()
+    before = Disk(top)
+    run(library, WRITES, top, tmp_path / "record")
+    calls = disk.read_calls(tmp_path / "record")
+    for _ in disk.states(before, calls):
+        pass
+    left = {}
+    for variant in Variant:
+        place = tmp_path / variant
+        place.mkdir()
+        before.leave(place, variant, random.Random(1))
+        left[variant] = found(place)
+    assert left[Variant.LEAST] == {"whole/file": b"bytes", "no-bytes/file": b""}
+    assert left[Variant.BYTES] == {"whole/file": b"bytes", "no-bytes/file": b"bytes"}
+    assert left[Variant.NAMES] == {"whole/file": b"bytes", "no-bytes/file": b"", "no-name/file": b"bytes"}
+    assert left[Variant.SOME]["whole/file"] == b"bytes"
+
+
+# --- the preloaded library ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="NOT RUN: strace is not installed")
+def test_the_library_misses_no_call_that_strace_sees(tmp_path: Path, library: Path) -> None:
+    volume = Path("/dev/shm") / f"crash-{os.getpid()}"  # a file system of its own: descriptors are told by that
+    volume.mkdir()
+    try:
+        trace = tmp_path / "trace"
+        prefix = ("strace", "-f", "-y", "-o", str(trace), "-E", f"LD_PRELOAD={library}")
+        watched = f"trace={COUNTED},{REST},{UNKNOWN}"
+        out = run(library, PROGRAM, volume / "root", tmp_path, prefix=(*prefix, "-e", watched))
+    finally:
+        shutil.rmtree(volume)
+    seen = [line.split(maxsplit=1)[1] for line in trace.read_text().splitlines() if str(volume) in line]
+    seen = [line for line in seen if not line.startswith(("+++", "<..."))]
+    unknown = [line for line in seen if line.startswith(tuple(UNKNOWN.split(",")))]
+    assert unknown == []
+    changing = [line for line in seen if not line.startswith("openat") or re.search(r"O_(CREAT|TRUNC|TMPFILE)", line)]
+    assert len(changing) > 500
+    assert out.split() == ["counted", str(len(changing))]
+
+
+# --- mutations ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_each_mutation_changes_the_sources_that_are_there(mutation: Mutation, tmp_path: Path) -> None:
+    target = tmp_path / "artifactstore" / mutation.file
+    target.parent.mkdir(parents=True)
+    shutil.copy(SOURCES / "artifactstore" / mutation.file, target)
+    mutation.apply(tmp_path)
+    compile(target.read_text(), mutation.file, "exec")
