@@ -43,6 +43,7 @@ test-mounts: $(INSTALLED) ## what needs root and small file systems of its own: 
 
 soak: $(INSTALLED) ## a gateway under mixed load, killed every few seconds, for MINUTES (default 5); then everything is checked
 	$(PY) -m tests.soak --minutes $(or $(MINUTES),5) $(SOAK_ARGS)
+
 crash: $(INSTALLED) ## the crash harness, as root: every call broken off, power cuts, failing disks; hours (CRASH_ARGS narrows it)
 	@$(CAN_CRASH) $(PY) -m tests.crash $(or $(CRASH_ARGS),--long); fi
 

@@ -7,6 +7,7 @@ the same place, as when they come whole, as far as both go; and no field of one 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from aiohttp import web
 
@@ -30,8 +31,8 @@ class _Transport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
 
-    def writelines(self, parts: object) -> None:
-        self.written += b"".join(parts)  # type: ignore[call-overload]  # as asyncio has it
+    def writelines(self, parts: Iterable[bytes | bytearray | memoryview]) -> None:
+        self.written += b"".join(parts)
 
     def is_closing(self) -> bool:
         return self.closed
