@@ -11,7 +11,7 @@ from artifactstore.api.keys import ACTING, STORE
 from artifactstore.domain.errors import UnauthenticatedError
 
 #: What is answered without a token: that this is here, lives, and how it is spoken to. Nothing of what is stored.
-OPEN = frozenset({health.service, health.live, health.state, description.document, description.page})
+OPEN = frozenset({health.service, health.live, health.state, health.ready, description.document, description.page})
 
 
 @web.middleware

@@ -86,6 +86,8 @@ def keyed(handler: KeyedHandler) -> Callable[[web.Request], Awaitable[web.Stream
 
 async def _handle_once(request: web.Request, handler: KeyedHandler) -> web.StreamResponse:
     key = parse_key(single(request, KEY, InvalidInputError) or "")
+    if (token := store_of(request).caller.token) is not None:
+        key = f"{token.id}/{key}"  # an actor's name may be that of several tokens
     place, running = (store_of(request).actor, key), request.app[RUNNING]
     if place in running:
         answer = problem_of(RequestInProgressError("a request with this key is not over yet; send it again to learn"))
@@ -116,12 +118,9 @@ def parse_key(value: str) -> str:
 
 
 def _asked(request: web.Request) -> bytes:
-    """The digest of all of a request but its body. Whose it is belongs to it: two tokens may have one name."""
-    token = store_of(request).caller.token
+    """The digest of all of a request but its body."""
     fields = [(name, request.headers.getall(name)) for name in _MEANT if name in request.headers]
-    return sha256(
-        json.dumps([request.method, request.raw_path, None if token is None else str(token.id), fields]).encode()
-    ).digest()
+    return sha256(json.dumps([request.method, request.raw_path, fields]).encode()).digest()
 
 
 def _kept(answer: web.Response, asked: bytes, body: ObjectIdentity) -> bytes:
