@@ -88,13 +88,17 @@ def test_every_variable_of_the_example_file_exists() -> None:
 )
 def test_exposure_needs_a_word(host: str) -> None:
     with pytest.raises(ConfigurationError, match="--insecure"):
-        Settings.load(host=host).refuse_exposure()
+        Settings.load(host=host, tokens="off").refuse_exposure()
     Settings.load(host=host, insecure=True).refuse_exposure()
+    assert Settings.load(host=host).require_tokens, "so that it may"
+    Settings.load(host=host).refuse_exposure()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "::ffff:127.0.0.1", "localhost"])
 def test_loopback_needs_none(host: str) -> None:
     Settings.load(host=host).refuse_exposure()
+    assert not Settings.load(host=host).require_tokens
+    assert Settings.load(host=host, tokens="required").require_tokens
 
 
 def test_quotas_are_by_namespace(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -216,7 +216,7 @@ def test_a_command_explains_itself_and_is_documented(cli: Cli, name: str) -> Non
 
 def test_the_commands_of_this_version() -> None:
     expected = {"serve", "put", "get", "ls", "show", "label", "attest", "verify", "rm", "events", "rebuild", "package"}
-    assert set(commands.commands) == expected | {"bench"}
+    assert set(commands.commands) == expected | {"bench", "token", "backup", "restore"}
 
 
 def test_it_tells_its_version(cli: Cli) -> None:
