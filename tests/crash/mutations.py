@@ -134,8 +134,8 @@ MUTATIONS = (
     Mutation(
         "the format file's name is not synced",
         "storage/root.py",
-        '    fresh.rename(root.path / "format")\n    sync_directory(root.path)\n',
-        '    fresh.rename(root.path / "format")\n',
+        "    fresh.rename(file)\n    sync_directory(file.parent)\n",
+        "    fresh.rename(file)\n",
         "--only making --run promises=1",
         "a root without its format file is one whose making was broken off: it is finished, with what is in it",
     ),
@@ -144,7 +144,7 @@ MUTATIONS = (
         "storage/root.py",
         "def _make(root: Root) -> None:\n",
         "def _make(root: Root) -> None:\n"
-        '    (root.path / "format").write_text(json.dumps({"format": FORMAT, "software": _SOFTWARE}))\n',
+        '    (root.path / "format").write_text(json.dumps({"format": FORMAT, "software": SOFTWARE}))\n',
         "--only making --from 20 --run kills=2",
     ),
     Mutation(
@@ -219,7 +219,7 @@ MUTATIONS = (
     Mutation(
         "a failed COMMIT is taken for one that succeeded",
         "registry/log.py",
-        "        if there != first.id.bytes:\n            raise failed.cause\n",
+        "        if not there:\n            raise failed.cause\n",
         "",
         "--only put_new --run errors=1",
     ),
@@ -233,9 +233,9 @@ MUTATIONS = (
     Mutation(
         "views are folded in another transaction",
         "registry/log.py",
-        "        self._views.store(connection, rows)\n",
-        '        connection.execute("COMMIT")\n        connection.execute("BEGIN")\n'
-        "        self._views.store(connection, rows)\n",
+        "            self._views.store(connection, rows)\n",
+        '            connection.execute("COMMIT")\n            connection.execute("BEGIN")\n'
+        "            self._views.store(connection, rows)\n",
         "--only put_new --run kills=4",
         "views that are not at the last event are folded anew by a start, and no answer is given in between",
     ),
