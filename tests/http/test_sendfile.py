@@ -15,7 +15,6 @@ from aiohttp import web
 from artifactstore.api import content, sendfile
 from artifactstore.api.residency import is_resident
 from artifactstore.domain.ranges import ByteRange
-from artifactstore.storage.backends import openfiles
 from tests.conftest import Gateway, GatewayFactory
 from tests.http.conftest import Client
 from tests.http.wire import Wire, connect, request
@@ -23,12 +22,6 @@ from tests.http.wire import Wire, connect, request
 #: More than both sockets' buffers take, so that a client that does not read stops the sending.
 DATA = random.Random(3).randbytes(24 * 2**20)
 PATH = "/v1/files/default/large.bin"
-
-
-@pytest.fixture(autouse=True)
-def soon_idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that nobody reads is let go at once, so that the descriptors left are those of readers."""
-    monkeypatch.setattr(openfiles, "IDLE_SECONDS", 0.02)
 
 
 @pytest.fixture

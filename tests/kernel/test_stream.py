@@ -114,7 +114,7 @@ def forged(chunks: int, stack: list[bytes], tail: bytes) -> DualHasher:
 @pytest.mark.parametrize(
     ("chunks", "length"),
     [
-        *((chunks, 5000) for chunks in (2**32 - 2, 2**32 - 1, 2**32, 2**33 + 5, 2**53 + 2**32)),
+        *((chunks, 5000) for chunks in (2**32 - 2, 2**32 - 1, 2**32, 2**33 + 5, 2**50 + 2**32)),
         *((chunks, 21_000) for chunks in (2**32 - 4, 2**32 - 8)),  # eight lanes on both sides of the carry
         (2**32 - 17, 36_000),  # a whole group before it, and one after
     ],

@@ -137,12 +137,16 @@ class Client:
         """Leave in mid-body, or in mid-answer."""
         host, port = self.url.removeprefix("http://").split(":")
         _, writer = await asyncio.open_connection(host, int(port))
-        with contextlib.suppress(ConnectionError):
-            size = self.dice.choice(LARGE)
-            head = f"POST /v1/objects HTTP/1.1\r\nHost: soak\r\nContent-Length: {size}\r\n\r\n"
-            writer.write(head.encode() + bytes(self.dice.randrange(size)))
-            await writer.drain()
-        writer.transport.abort()
+        try:
+            with contextlib.suppress(ConnectionError):
+                size = self.dice.choice(LARGE)
+                head = f"POST /v1/objects HTTP/1.1\r\nHost: soak\r\nContent-Length: {size}\r\n\r\n"
+                writer.write(head.encode() + bytes(self.dice.randrange(size)))
+                await writer.drain()
+        finally:
+            writer.transport.abort()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 async def load(url: str, known: Known, clients: int, dice: random.Random, until: Callable[[], Awaitable[None]]) -> None:

@@ -1,11 +1,11 @@
 """A file's bytes into a client's socket by sendfile(2): no copy in this process, and no wait on its loop.
 
-Theory of operation. What is left of a range, once it is at most 1 MiB and in the page cache, goes by the loop itself,
-in calls that cannot wait: the socket does not block. For everything else the loop may not call sendfile, since pages
-that are not in the cache would be read from the disk meanwhile, and every other client would wait. So a worker thread
-sends, from the file's descriptor to a duplicate of the socket's, which nobody can close, and its number reuse, under
-it. When the socket is full, the worker waits a moment for a client that reads fast, and gives the thread back if that
-was in vain, or when its stint is over. From then on the loop watches the socket, and goes on only when there is room in
+Theory of operation. A range that is small and in the page cache is sent by the loop itself, in one call that cannot
+wait: the socket does not block. For everything else the loop may not call sendfile, since pages that are not in the
+cache would be read from the disk meanwhile, and every other client would wait. So a worker thread sends, from the
+file's descriptor to a duplicate of the socket's, which nobody can close, and its number reuse, under it. When the
+socket is full, the worker waits a moment for a client that reads fast, and gives the thread back if that was in vain,
+or when its stint is over. From then on the loop watches the socket, and a thread is wanted only when there is room in
 it: a client that reads slowly, or not at all, holds two descriptors and what the kernel has buffered, and neither a
 thread nor memory of ours.
 
@@ -67,16 +67,18 @@ async def send_file(request: web.Request, file: int, byte_range: ByteRange, coun
     target = os.dup(transport.get_extra_info("socket").fileno())
     try:
         outflow = _Outflow(target, file, byte_range)
+        at_once = byte_range.length <= _PIECE_BYTES and is_resident(file, byte_range)
         while not outflow.done:
-            begin, rest = outflow.offset, outflow.rest
+            begin = outflow.offset
             try:
-                if rest.length <= _PIECE_BYTES and is_resident(file, rest):
+                if at_once:
                     may_go_on = outflow.stint(patience=0)
                 else:
                     may_go_on = await uninterrupted(loop.run_in_executor(workers, outflow.stint))
             finally:
                 count(outflow.offset - begin)
                 request.writer.output_size += outflow.offset - begin  # what the access log tells
+            at_once = False
             if not may_go_on:
                 await _room(target, transport, request.app[LIMITS].send_timeout)
             if transport.is_closing():
@@ -132,11 +134,6 @@ class _Outflow:
     def done(self) -> bool:
         """Whether all is sent."""
         return self.offset >= self._stop
-
-    @property
-    def rest(self) -> ByteRange:
-        """What is not sent."""
-        return ByteRange(self.offset, self._stop - self.offset)
 
     def stint(self, patience: int | None = None) -> bool:
         """Send until the socket stays full (False) or the time is over (True). Blocks: for a worker.

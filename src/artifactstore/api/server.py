@@ -40,7 +40,7 @@ _TOO_MANY_FIELDS = "Too many headers received"  # by aiohttp, which has no class
 _BREAKING_OFF = 1.0
 #: Descriptors: the connection and a file; and what the gateway has open itself.
 _DESCRIPTORS_PER_CONNECTION = 2
-_DESCRIPTORS = 320
+_DESCRIPTORS = 256
 
 
 class GatewayRequestHandler(BoundedConnection):

@@ -16,16 +16,14 @@ import os
 import secrets
 import stat as stat_module
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from artifactstore.cancellation import obtained, uninterrupted
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import BytesKeptError, ObjectNotFoundError, StorageError, UnreadableCopyError
-from artifactstore.storage.backends.openfiles import OpenFile, OpenFiles
 from artifactstore.storage.durability import FILE_MODE, read_error, storage_error, sync_directory
 from artifactstore.storage.root import SHARDS, Root, object_key
 from artifactstore.storage.spi import BackendHealth, StagedFile, StorageReceipt
@@ -40,10 +38,9 @@ _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK
 class LocalObject:
     """An object's file, opened; `storage.spi.StoredObject`."""
 
-    def __init__(self, file: OpenFile, files: OpenFiles, threads: ThreadPoolExecutor) -> None:
-        self._file: OpenFile | None = file
-        self._files = files
-        self._size_bytes = file.size_bytes
+    def __init__(self, descriptor: int, size_bytes: int, threads: ThreadPoolExecutor) -> None:
+        self._descriptor: int | None = descriptor
+        self._size_bytes = size_bytes
         self._threads = threads
 
     @property
@@ -52,15 +49,14 @@ class LocalObject:
         return self._size_bytes
 
     def fileno(self) -> int | None:
-        """The descriptor, until `close`. Others may read from it too: it has no position of one's own."""
-        return None if self._file is None else self._file.descriptor
+        """The descriptor, until `close`."""
+        return self._descriptor
 
     async def read(self, offset: int, length: int) -> bytes:
         """At most `length` bytes from `offset`, read in a thread."""
-        if self._file is None:
+        if self._descriptor is None:
             raise ValueError("the object is closed")
-        loop, descriptor = asyncio.get_running_loop(), self._file.descriptor
-        reading = loop.run_in_executor(self._threads, os.pread, descriptor, length, offset)
+        reading = asyncio.get_running_loop().run_in_executor(self._threads, os.pread, self._descriptor, length, offset)
         try:
             # To its end: the descriptor must not be closed, and its number reused, under a thread that still reads.
             return await uninterrupted(reading)
@@ -69,9 +65,9 @@ class LocalObject:
 
     async def close(self) -> None:
         """Give up the descriptor."""
-        file, self._file = self._file, None
-        if file is not None:
-            self._files.leave(file)
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 class _TemporaryFile:
@@ -118,7 +114,6 @@ class LocalFileSystemBackend:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="localfs")
         # Of the backend and of every open object, which may outlive it: never shut down, it ends with the last of them.
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="localfs-read")
-        self._files = OpenFiles()
         self._closed = False
         self._publishing = tuple(threading.Lock() for _ in range(SHARDS))
 
@@ -134,32 +129,23 @@ class LocalFileSystemBackend:
 
     async def put(self, address: Digest, staged: StagedFile, *, replace: bool = False) -> StorageReceipt:
         """Publish a staged file; see the port."""
-        with self._replacing(address):
-            await self._run("the object could not be published", self._put, address, staged, replace)
+        await self._run("the object could not be published", self._put, address, staged, replace)
         return StorageReceipt(self.backend_id, object_key(address), staged.size_bytes)
 
     async def put_bytes(self, address: Digest, data: bytes, *, replace: bool = False) -> StorageReceipt:
         """Write, sync and publish a file, in one thread's turn; see the port."""
-        with self._replacing(address):
-            await self._run("the object could not be stored", self._put_bytes, address, data, replace)
+        await self._run("the object could not be stored", self._put_bytes, address, data, replace)
         return StorageReceipt(self.backend_id, object_key(address), len(data))
 
     async def open(self, address: Digest) -> LocalObject:
-        """Open an object's file, or use one that is open (`openfiles`); see the port."""
-        file = None if self._closed else self._files.take(address)
-        if file is None:
-            file = await self._opened(address)
-            self._files.keep(address, file)
-        return LocalObject(file, self._files, self._readers)
-
-    async def _opened(self, address: Digest) -> OpenFile:
+        """Open an object's file; see the port."""
         try:
-            descriptor, found = await obtained(
+            descriptor, size = await obtained(
                 self._start(self._open, address), lambda opened: asyncio.to_thread(os.close, opened[0])
             )
         except OSError as error:
             raise read_error("the object could not be opened", error) from error
-        return OpenFile(str(self._path(address)), descriptor, found)
+        return LocalObject(descriptor, size, self._readers)
 
     async def stat(self, address: Digest) -> StorageReceipt | None:
         """The place and size of an object's file, or None; see the port."""
@@ -172,16 +158,7 @@ class LocalFileSystemBackend:
 
     async def delete(self, address: Digest) -> bool:
         """Remove an object's file; see the port."""
-        with self._replacing(address):
-            return await self._run("the object could not be removed", self._delete, address)
-
-    @contextmanager
-    def _replacing(self, address: Digest) -> Iterator[None]:
-        """For what may take an object's file away: readers keep theirs, and nobody else gets it."""
-        try:
-            yield
-        finally:
-            self._files.forget(address)
+        return await self._run("the object could not be removed", self._delete, address)
 
     async def health(self) -> BackendHealth:
         """Whether both directories can be written, and the free space."""
@@ -194,7 +171,6 @@ class LocalFileSystemBackend:
     async def close(self) -> None:
         """Let running operations end, and give up the threads."""
         self._closed = True
-        self._files.close()
         await asyncio.to_thread(self._threads.shutdown)
 
     async def _run[**P, T](self, what: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -253,7 +229,7 @@ class LocalFileSystemBackend:
             raise
         sync_directory(path.parent)
 
-    def _open(self, address: Digest) -> tuple[int, os.stat_result]:
+    def _open(self, address: Digest) -> tuple[int, int]:
         try:
             # O_NONBLOCK: a FIFO in the place of an object must not hold the thread
             descriptor = os.open(self._path(address), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -263,7 +239,7 @@ class LocalFileSystemBackend:
         if not stat_module.S_ISREG(found.st_mode):
             os.close(descriptor)
             raise UnreadableCopyError(f"what is stored as {address} is not a file")
-        return descriptor, found
+        return descriptor, found.st_size
 
     def _size(self, address: Digest) -> int | None:
         try:
