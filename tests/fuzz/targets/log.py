@@ -56,6 +56,6 @@ def payloads_of(data: bytes) -> None:
         return
     try:
         expected = rfc8785.dumps(value)
-    except (rfc8785.CanonicalizationError, RecursionError):
+    except (rfc8785.CanonicalizationError, RecursionError, UnicodeEncodeError):  # half a surrogate has no form
         return
     assert payloads.dump(value) == expected
