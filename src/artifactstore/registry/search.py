@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, literal, select, tuple_
 
 from artifactstore.domain.artifact import Artifact, ArtifactMetadata
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
@@ -209,20 +209,15 @@ class _Range:
         return conditions
 
     def _after(self, start: Key, *, within: bool) -> ColumnElement[bool]:
-        """Keys after `start`; the first condition of each pair is the one an index can begin at."""
-        (namespace, name, version), (of_namespace, of_name, of_version) = start, self._place
-        later = and_(of_name >= name, or_(of_name > name, of_version > version))
-        if within:
-            return later
-        return and_(of_namespace >= namespace, or_(of_namespace > namespace, later))
+        """Keys after `start`. As one comparison of rows, an index begins right there, however many come before it."""
+        return self._compared(within) > tuple_(*(start[1:] if within else start))
 
     def _up_to(self, end: Key, *, within: bool) -> ColumnElement[bool]:
-        """Keys up to `end`, itself included; the first condition of each pair is the one an index can end at."""
-        (namespace, name, version), (of_namespace, of_name, of_version) = end, self._place
-        earlier = and_(of_name <= name, or_(of_name < name, of_version <= version))
-        if within:
-            return earlier
-        return and_(of_namespace <= namespace, or_(of_namespace < namespace, earlier))
+        """Keys up to `end`, itself included."""
+        return self._compared(within) <= tuple_(*(end[1:] if within else end))
+
+    def _compared(self, within: bool) -> ColumnElement[Any]:
+        return tuple_(*(self._place[1:] if within else self._place))
 
 
 def _conditions(query: ArtifactQuery, blake3: bytes | None) -> list[ColumnElement[bool]]:

@@ -18,6 +18,7 @@ from artifactstore.domain.errors import InvalidQueryError
 from artifactstore.registry import search
 from artifactstore.registry.registry import Registry
 from artifactstore.registry.search import ArtifactQuery, prefix_bound
+from artifactstore.registry.sqlite import driver
 from tests.unit.registry.conftest import ACTOR, NAMES, NAMESPACES, identity, open_registry, put_file
 
 PREFIXES = sorted({name[:end] for name in NAMES for end in range(1, len(name) + 1)})
@@ -318,3 +319,37 @@ def test_a_page_looks_at_so_many_and_no_more(
     page = runner.run(registry.artifacts(ArtifactQuery(size_min=10)))
     assert page.items == ()
     assert page.next is not None
+
+
+@pytest.mark.parametrize(
+    "query", [ArtifactQuery("a", "n"), ArtifactQuery("a"), ArtifactQuery(), ArtifactQuery(media_type="text/plain")]
+)
+async def test_a_page_costs_no_more_for_what_is_before_it(registry: Registry, query: ArtifactQuery) -> None:
+    versions = 600
+    await asyncio.gather(
+        *(put_file(registry, "n", 1, "a", metadata=ArtifactMetadata(media_type="text/plain")) for _ in range(versions))
+    )
+
+    steps: list[int] = []  # of each page, in the database's own instructions
+
+    def counted(connection: Connection, wanted: ArtifactQuery) -> search.Page:
+        steps.append(0)
+
+        def step() -> int:
+            steps[-1] += 1
+            return 0
+
+        driver(connection).set_progress_handler(step, 1)
+        try:
+            return search.artifacts(connection, wanted)
+        finally:
+            driver(connection).set_progress_handler(None, 0)
+
+    assert registry._writer is not None
+    last, following = 0, replace(query, limit=10)
+    for _ in range(versions // 10 - 1):
+        page = await registry._writer.run(partial(counted, wanted=following))
+        last = page.items[-1].version
+        following = replace(following, cursor=page.next)
+    assert last == versions - 10
+    assert max(steps[1:]) < 1.2 * steps[1]
