@@ -47,7 +47,6 @@ class ArtifactCatalog(ABC):
 
     registry: Registry
     caller: Caller
-    _actor: str
     _cache: ReadCache
     _statements: StatementPolicy
     _quotas: Quotas
@@ -169,7 +168,7 @@ class ArtifactCatalog(ABC):
                     create_only=create_only,
                     if_match=if_match,
                     quota=self._quotas.of(namespace),
-                    actor=self._actor,
+                    actor=self.caller.actor,
                     once=once,
                 )
             )
@@ -183,7 +182,9 @@ class ArtifactCatalog(ABC):
         checked = names.check_label_changes(changes)
         artifact = await self.live_artifact(artifact_id, Scope.WRITE)
         try:
-            return await uninterrupted(self.registry.relabel(artifact, checked, if_match=if_match, actor=self._actor))
+            return await uninterrupted(
+                self.registry.relabel(artifact, checked, if_match=if_match, actor=self.caller.actor)
+            )
         finally:
             self._cache.forget_name(artifact.namespace, artifact.name)
 
@@ -230,7 +231,7 @@ class ArtifactCatalog(ABC):
                 predicate_type=statement.predicate_type,
                 signature=verification.outcome,
                 key_id=verification.keyid,
-                actor=self._actor,
+                actor=self.caller.actor,
                 once=None if once is None else once.of(told),
             )
         )

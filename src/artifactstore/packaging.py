@@ -47,7 +47,6 @@ class Packaging(ABC):
 
     registry: Registry
     caller: Caller
-    _actor: str
 
     @abstractmethod
     async def put_object(self, source: bytes, *, namespace: str) -> StoredObject:
@@ -133,7 +132,13 @@ class Packaging(ABC):
         stored = await self.put_object(manifest.encoded, namespace=namespace)
         return await uninterrupted(
             self.registry.seal_package(
-                namespace, name, stored.identity.blake3, sealed, supersedes=supersedes, actor=self._actor, once=once
+                namespace,
+                name,
+                stored.identity.blake3,
+                sealed,
+                supersedes=supersedes,
+                actor=self.caller.actor,
+                once=once,
             )
         )
 

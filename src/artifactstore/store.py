@@ -73,7 +73,6 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
         self.registry = registry
         self._retrievals = retrievals  # None: a store opened only for reading records nothing
         self.caller = Caller.named(actor)
-        self._actor = self.caller.actor
         self._tokens = TokenRecords(registry)
         self._max_object_bytes = max_object_bytes
         self._statements = statements or StatementPolicy()
@@ -90,21 +89,16 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
     def acting_as(self, caller: Caller) -> Store:
         """The same store for another caller: its events name them, and it does and shows what they may."""
         other = copy.copy(self)
-        other.caller, other._actor = caller, caller.actor
+        other.caller = caller
         return other
 
     async def acting_for(self, token: str) -> Store:
         """The same store for the holder of a token, by its text; UnauthenticatedError."""
         return self.acting_as(Caller.holding(await self._tokens.recognise(token)))
 
-    @property
-    def actor(self) -> str:
-        """Whom events name."""
-        return self._actor
-
     async def kept_answer(self, key: str) -> KeptAnswer | None:
         """What this actor's request under an idempotency key was answered, if that counts still."""
-        return await self.registry.kept_answer(self._actor, key)
+        return await self.registry.kept_answer(self.caller.actor, key)
 
     # --- bytes in ---------------------------------------------------------------------------------------------------
 
@@ -143,7 +137,7 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
                     namespace=namespace,
                     mended=result.replaced,
                     quota=quota,
-                    actor=self._actor,
+                    actor=self.caller.actor,
                     once=None if once is None else once.received(result.identity).of(stored),
                 )
             )
@@ -188,7 +182,7 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
                         if_match=if_match,
                         mended=result.replaced,
                         quota=quota,
-                        actor=self._actor,
+                        actor=self.caller.actor,
                         once=None if once is None else once.received(result.identity).of(named),
                     )
                 )
@@ -223,7 +217,7 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
             self.check_size(hints.size_hint)
         if not isinstance(stream, Inflow):
             stream = self._limited(stream, hints.size_hint)
-        async with self._lifecycle.ingest(stream, hints, expected, admit=admit, actor=self._actor) as result:
+        async with self._lifecycle.ingest(stream, hints, expected, admit=admit, actor=self.caller.actor) as result:
             yield result
 
     async def _limited(self, stream: AsyncIterable[Buffer], announced: int | None) -> AsyncIterator[Buffer]:
@@ -266,7 +260,7 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
         token = self.caller.token
         if token is None:
             return True
-        if not token.scopes & {Scope.READ, Scope.ADMIN}:
+        if not token.grants(Scope.READ):
             return False
         within = self.caller.within(Scope.READ)
         return within is None or await self.registry.readable(blake3, within)
@@ -353,7 +347,7 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
                 raise DigestMismatchError(f"{other} was announced; {digest} is the object {identity.sha256}")
         if size_hint not in (None, identity.size_bytes):
             raise DigestMismatchError(f"{digest} has {identity.size_bytes} bytes, not {size_hint}")
-        claimed = await self._lifecycle.claim(record, namespace, self._quotas.of(namespace), actor=self._actor)
+        claimed = await self._lifecycle.claim(record, namespace, self._quotas.of(namespace), actor=self.caller.actor)
         return StoredObject(record.identity, created=False) if claimed else None
 
     async def record_to_read(self, digest: Digest) -> ObjectRecord:
@@ -397,7 +391,7 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
         ObjectDamagedError: it is marked damaged, or its copy turns out to be missing or of another size, which is then
         recorded. ObjectNotFoundError: it was deleted since the record was read. InvalidInputError: the range.
         """
-        return await self.reader.open(record, byte_range, artifact_id=artifact_id, actor=self._actor)
+        return await self.reader.open(record, byte_range, artifact_id=artifact_id, actor=self.caller.actor)
 
     async def verify_object(self, digest: Digest, *, once: Once[Verification] | None = None) -> Verification:
         """Re-read an object and digest it again. A failure is recorded, and so is a damaged object found sound.
@@ -406,7 +400,7 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
         """
         await self.record(digest)
         recording = self._retrievals is not None
-        record, result = await self._lifecycle.verify(digest, actor=self._actor, record=recording)
+        record, result = await self._lifecycle.verify(digest, actor=self.caller.actor, record=recording)
         found = Verification(
             result.verified,
             result.reason,
@@ -416,7 +410,7 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
             result.size_bytes,
         )
         if once is not None:
-            await uninterrupted(self.registry.keep_answer(found, once, actor=self._actor))
+            await uninterrupted(self.registry.keep_answer(found, once, actor=self.caller.actor))
         return found
 
     # --- deletion ---------------------------------------------------------------------------------------------------
@@ -428,7 +422,7 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
         """
         self.caller.require(Scope.DELETE)
         record = await self.trusted_record(digest)
-        await self._lifecycle.delete(record.identity.blake3, actor=self._actor)
+        await self._lifecycle.delete(record.identity.blake3, actor=self.caller.actor)
 
     async def delete_file(self, namespace: str, name: str, *, if_match: Condition = None) -> None:
         """Tombstone a name: its versions no longer refer to their objects. ArtifactNotFoundError."""
@@ -436,13 +430,13 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
         names.check_name(name)
         self.caller.require(Scope.DELETE, namespace)
         try:
-            await uninterrupted(self.registry.tombstone(namespace, name, if_match=if_match, actor=self._actor))
+            await uninterrupted(self.registry.tombstone(namespace, name, if_match=if_match, actor=self.caller.actor))
         finally:
             self._cache.forget_name(namespace, name)
 
     async def recover(self) -> int:
         """Finish what a crash left half done, before anything else is asked for; the number of deletions finished."""
-        return await self._lifecycle.recover(actor=self._actor)
+        return await self._lifecycle.recover(actor=self.caller.actor)
 
     async def stop_waiting(self) -> None:
         """Give up waiting for what holds deletions up. Idempotent."""

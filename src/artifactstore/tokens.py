@@ -77,7 +77,7 @@ class TokenRecords:
         """Whether there is a token that opens anything."""
         now, after = timestamp(self._clock()), 0
         while page := await self._registry.tokens(after=after, limit=MAX_PAGE):
-            if any(item.revoked_at is None and (item.expires_at is None or now < item.expires_at) for _, item in page):
+            if any(item.is_in_force(now) for _, item in page):
                 return True
             after = page[-1][0]
         return False
@@ -98,7 +98,6 @@ class TokenKeeping(ABC):
 
     registry: Registry
     caller: Caller
-    _actor: str
     _tokens: TokenRecords
 
     async def issue_token(
@@ -117,7 +116,7 @@ class TokenKeeping(ABC):
         secret, secret_hash = new_secret()
         token = await uninterrupted(
             self.registry.issue_token(
-                name, secret_hash, scopes=allowed, namespaces=within, expires_at=until, actor=self._actor
+                name, secret_hash, scopes=allowed, namespaces=within, expires_at=until, actor=self.caller.actor
             )
         )
         return IssuedToken(token, token_text(token.id, secret))
@@ -129,7 +128,7 @@ class TokenKeeping(ABC):
 
     async def _revoke(self, token_id: UUID) -> Token:
         try:
-            return await self.registry.revoke_token(token_id, actor=self._actor)
+            return await self.registry.revoke_token(token_id, actor=self.caller.actor)
         finally:
             self._tokens.forget(token_id)
 

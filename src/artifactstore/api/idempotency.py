@@ -88,7 +88,7 @@ async def _handle_once(request: web.Request, handler: KeyedHandler) -> web.Strea
     key = parse_key(single(request, KEY, InvalidInputError) or "")
     if (token := store_of(request).caller.token) is not None:
         key = f"{token.id}/{key}"  # an actor's name may be that of several tokens
-    place, running = (store_of(request).actor, key), request.app[RUNNING]
+    place, running = (store_of(request).caller.actor, key), request.app[RUNNING]
     if place in running:
         answer = problem_of(RequestInProgressError("a request with this key is not over yet; send it again to learn"))
         answer.headers[hdrs.RETRY_AFTER] = _RETRY_AFTER

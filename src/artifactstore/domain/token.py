@@ -52,11 +52,19 @@ class Token:
     def is_valid(self, secret: str, now: str) -> bool:
         """Whether the secret is this token's, and the token is in force at `now`, UTC text as in the log."""
         genuine = hmac.compare_digest(sha256(secret.encode()).digest(), self.secret_hash)
-        return genuine and self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+        return genuine and self.is_in_force(now)
+
+    def is_in_force(self, now: str) -> bool:
+        """Whether it is neither revoked nor, at `now`, expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+    def grants(self, scope: Scope) -> bool:
+        """Whether it grants `scope`, wherever that is."""
+        return scope in self.scopes or Scope.ADMIN in self.scopes
 
     def may(self, scope: Scope, namespace: str | None = None) -> bool:
         """Whether it grants `scope` in the namespace; None: in every one."""
-        if scope not in self.scopes and Scope.ADMIN not in self.scopes:
+        if not self.grants(scope):
             return False
         return EVERY in self.namespaces or (namespace is not None and namespace in self.namespaces)
 
