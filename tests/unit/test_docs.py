@@ -20,6 +20,7 @@ from click import Command, Group
 import artifactstore
 from artifactstore.api import problems
 from artifactstore.api.http import create_app
+from artifactstore.api.limits import FramingTooLargeError
 from artifactstore.api.openapi.document import document
 from artifactstore.cli import commands
 from artifactstore.domain.errors import ArtifactStoreError
@@ -241,7 +242,7 @@ def codes_made_in_the_api() -> dict[str, int]:
     found = {
         HTTPStatus(status).phrase.lower().replace(" ", "-"): status
         for status in (404, 405, 408, 415, 417)  # what aiohttp and the routes raise as HTTPException
-    }
+    } | {FramingTooLargeError.code: FramingTooLargeError.status_code}
     for path in (PROJECT / "src/artifactstore/api").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "problem":
