@@ -45,6 +45,12 @@ def descriptors(process: subprocess.Popen[str]) -> int:
     return len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
 
 
+def tcp_bytes() -> int:
+    """What the kernel holds of memory for all TCP connections."""
+    line = next(line for line in Path("/proc/net/sockstat").read_text().splitlines() if line.startswith("TCP:"))
+    return int(line.split()[-1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def shown(**facts: object) -> str:
     """One line for people and for programs."""
     return json.dumps(facts)

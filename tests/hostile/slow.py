@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.hostile.serving import cpu_seconds, descriptors, gateway, resident_bytes, shown
+from tests.hostile.serving import cpu_seconds, descriptors, gateway, resident_bytes, shown, tcp_bytes
 
 CONNECTIONS = 1000
 DEADLINE = 15  # seconds, of the gateway, for heads, for bodies, and for readers
@@ -49,6 +49,7 @@ class Seen:
 
     descriptors: int = 0
     resident_bytes: int = 0
+    tcp_bytes: int = 0  # of the whole machine
     upload_seconds: float | None = None
     cut_after_seconds: float | None = None
 
@@ -64,11 +65,15 @@ def attacked(attack: list[str], process: subprocess.Popen[str], host: str) -> Se
             now, count = time.monotonic() - begun, descriptors(process)
             seen.descriptors = max(seen.descriptors, count)
             seen.resident_bytes = max(seen.resident_bytes, resident_bytes(process))
+            seen.tcp_bytes = max(seen.tcp_bytes, tcp_bytes())
             if seen.upload_seconds is None and (count > CONNECTIONS or now > DEADLINE / 2):
                 seen.upload_seconds, _ = upload(host, UPLOAD_BYTES)
             if seen.upload_seconds is not None and count < at_rest + CONNECTIONS // 20:
                 seen.cut_after_seconds = now
             time.sleep(0.2)
+        ended = time.monotonic() - begun
+        if seen.cut_after_seconds is None and ended < SECONDS:
+            seen.cut_after_seconds = ended  # it ends when no connection is left
         slow.kill()  # it looks at its own clock between its reads, and may be long in coming to it
     return seen
 
@@ -99,6 +104,7 @@ def main() -> int:
                     upload_alone_seconds=round(alone, 2),
                     deadline_seconds=DEADLINE,
                     cut_after_seconds=seen.cut_after_seconds and round(seen.cut_after_seconds, 1),
+                    tcp_mib=seen.tcp_bytes >> 20,
                     resident_mib=seen.resident_bytes >> 20,
                     resident_before_mib=begun >> 20,
                     cpu_seconds=round(cpu_seconds(process) - used, 2),

@@ -91,6 +91,59 @@ async def test_an_idle_connection_is_closed(start_gateway: GatewayFactory) -> No
     assert await cut(wire)
 
 
+MOST = 2**14
+
+
+def head_of(size: int) -> bytes:
+    """A request whose head has so many bytes, in fields of which each is small."""
+    begin, field = LIVE.removesuffix("\r\n").encode(), b"X: " + b"y" * 995 + b"\r\n"
+    fields = (size - len(begin) - 2) // len(field)
+    rest = size - len(begin) - 2 - fields * len(field)
+    assert rest == 0 or rest > 5
+    last = b"X: " + b"y" * (rest - 5) + b"\r\n" if rest else b""
+    return begin + fields * field + last + b"\r\n"
+
+
+@pytest.mark.parametrize("piece", [1_000, 4_096, MOST - 1])
+@pytest.mark.parametrize(
+    "before", ["", LIVE, request("POST", "/v1/objects", f"Content-Length: {2 * MOST}") + "x" * 2 * MOST]
+)
+async def test_a_head_is_bounded_as_a_whole(start_gateway: GatewayFactory, before: str, piece: int) -> None:
+    """However it is cut, and whatever came before it on its connection, which is counted with no other."""
+    gateway = await start_gateway(max_head_bytes=MOST)
+    wire = await connect(gateway)
+    if before:
+        await wire.send(before)
+        assert (await wire.answer())[0] in (200, 201)
+    for _ in range(3):
+        await in_pieces(wire, head_of(MOST), piece)
+        assert (await wire.answer())[0] == 200
+    await in_pieces(wire, head_of(3 * MOST), piece)
+    status, headers, body = await wire.answer()
+    assert (status, headers["connection"]) == (431, "close")
+    assert b":header-too-large" in body
+    wire.writer.transport.abort()
+
+
+async def in_pieces(wire: Wire, data: bytes, size: int) -> None:
+    """Send it so that each piece is received on its own, until the connection ends."""
+    for at in range(0, len(data), size):
+        if wire.reader._buffer:  # type: ignore[attr-defined]  # the answer has come before all is sent
+            return
+        with suppress(ConnectionError):
+            await wire.send(data[at : at + size])
+        await wire.pause()
+
+
+async def test_a_head_in_one_piece_may_be_as_large_as_a_buffer(start_gateway: GatewayFactory) -> None:
+    """It is counted while it is waited for; one that is there at once has cost its memory already."""
+    gateway = await start_gateway(max_head_bytes=MOST)
+    wire = await connect(gateway)
+    await wire.send(head_of(2 * MOST))
+    assert (await wire.answer())[0] == 200
+    await wire.close()
+
+
 # --- bodies ---------------------------------------------------------------------------------------------------------
 
 
@@ -161,6 +214,30 @@ async def test_a_client_that_does_not_read_is_cut_off(start_gateway: GatewayFact
         client.sendall(request("GET", f"/v1/objects/{stored.identity.blake3}").encode())
         while not client_is_reset(client):
             await asyncio.sleep(0.005)
+
+
+async def test_what_a_client_does_not_read_is_not_piled_up_in_the_kernel(start_gateway: GatewayFactory) -> None:
+    """Its limit is 4 MiB for each connection: a thousand such clients would have all the memory that TCP has."""
+    gateway = await start_gateway(send_timeout=0.5)
+    stored = await gateway.store.put_object(os.urandom(32 * 2**20))
+    most = 0
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", gateway.port))
+        client.sendall(request("GET", f"/v1/objects/{stored.identity.blake3}").encode())
+        while not client_is_reset(client):
+            most = max(most, unsent_bytes(gateway.port, client.getsockname()[1]))
+            await asyncio.sleep(0.005)
+    assert 0 < most < 2**20
+
+
+def unsent_bytes(local: int, remote: int) -> int:
+    """What the kernel has to send, or to see confirmed, from one port to the other (proc_net_tcp)."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, here, there, _, queues, *_ = line.split()
+        if (int(here[-4:], 16), int(there[-4:], 16)) == (local, remote):
+            return int(queues.partition(":")[0], 16)
+    return 0
 
 
 async def test_a_client_that_reads_no_small_answer_is_cut_off(start_gateway: GatewayFactory) -> None:

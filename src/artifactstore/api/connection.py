@@ -29,6 +29,11 @@ _HEAD_ENDS = b"\r\n\r\n"
 _CHUNKS_END = b"\r\n0\r\n\r\n"
 
 
+#: What the kernel keeps of an answer that the client's window has no room for, in bytes. Its own limit, 4 MiB for each
+#: connection, lets a thousand clients that do not read have all the memory that the machine's TCP has.
+_UNSENT_BYTES = 262144
+
+
 class BoundedConnection(RequestHandler):
     """aiohttp's connection, held to the gateway's limits."""
 
@@ -60,6 +65,8 @@ class BoundedConnection(RequestHandler):
             stream.write(self._server.crowded)
             stream.close()
             return
+        if (stream := transport.get_extra_info("socket")) is not None:
+            stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         super().connection_made(transport)
         self._await_request(self._limits.head_timeout)
 
