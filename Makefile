@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
-NATIVE := $(wildcard native/*.* native/python/* asm/*/*)
+NATIVE := $(wildcard native/*.* native/*/* asm/*/*)
 # for programs in C that hold the whole kernel; NO_ASM=1 leaves the assembly out
 ASSEMBLY := $(if $(NO_ASM),,$(wildcard asm/$(shell uname -m)/*.S))
 KERNEL_CC := $(or $(CC),cc) -std=c11
@@ -172,4 +172,4 @@ ci: ## what CI runs
 
 clean: ## remove what the other targets made, .venv included; never a root
 	rm -rf .venv .uv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info
-	rm -f src/artifactstore/hashing/*.so src/artifactstore/hashing/_kernel.c uv.lock
+	rm -f src/artifactstore/*/*.so src/artifactstore/hashing/_kernel.c src/artifactstore/storage/_publisher.c uv.lock

@@ -46,6 +46,6 @@ class StableWheel(bdist_wheel):
 
 
 setup(
-    cffi_modules=["src/artifactstore/hashing/build.py:kernel"],
+    cffi_modules=["src/artifactstore/hashing/build.py:kernel", "src/artifactstore/storage/build.py:publisher"],
     cmdclass={"build_ext": BuildKernel, "bdist_wheel": StableWheel},
 )
