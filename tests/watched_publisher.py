@@ -34,9 +34,7 @@ def watch_publisher(monkeypatch: pytest.MonkeyPatch) -> None:
 def _module() -> Any:
     builder = FFI()
     builder.cdef((_SOURCES / "cdef.h").read_text() + f'extern "Python" {_BY_PYTHON};')
-    builder.set_source(
-        "watched_publisher", '#include "watched_publisher.h"', include_dirs=[str(_SOURCES), str(_TESTS)]
-    )
+    builder.set_source("watched_publisher", '#include "watched_publisher.h"', include_dirs=[str(_SOURCES), str(_TESTS)])
     with tempfile.TemporaryDirectory() as directory:
         module = _imported(builder.compile(tmpdir=directory))
     module.ffi.def_extern(name="by_python")(lambda *call: _made(module.ffi, *call))
@@ -68,10 +66,8 @@ def _made(ffi: Any, call: Any, file: int, path: Any, other: Any, flags: int, dat
                 os.fsync(file)
             case b"link":
                 os.link(first, second, dst_dir_fd=file, follow_symlinks=bool(flags))
-            case b"unlink" if file < 0:
-                os.unlink(first)
             case b"unlink":
-                os.unlink(first, dir_fd=file)
+                os.unlink(first, dir_fd=None if file < 0 else file)  # noqa: PTH108 - the call of this module
             case unknown:
                 raise AssertionError(unknown)
     except OSError as error:

@@ -2,7 +2,7 @@
  *
  * A job is the way of one small object into the store: a new file in the staging directory, its bytes, fdatasync, a link
  * under its final name, which never replaces, and an fsync of the directory that holds the name. Ten system calls, after
- * each of which a thread of Python would wait for its interpreter: they cost a fifth of what they cost there (ADR-0035).
+ * each of which a thread of Python would wait for its interpreter: they cost a fifth of what they cost there (ADR-0038).
  *
  * Whoever submits gets outcomes by `publisher_collect`; a descriptor, an eventfd(2), can be read when there are some.
  */

@@ -67,9 +67,10 @@ class Publisher:
     ) -> asyncio.Future[Unlinked | None]:
         """Make a file of these bytes, durable as `name` in `directory`.
 
-        It is made without a name in the directory `staging`, or as `temporary` there. `lock`: the number of `directory`,
-        below DIRECTORIES. The future gives None when all is done, and what there is when the name could not be given.
-        OSError: something else failed, and nothing is left. It comes to its end, whoever waits for it.
+        It is made without a name in the directory `staging`, or as `temporary` there. `lock`: a number below
+        DIRECTORIES, the same for all that goes into `directory`. The future gives None when all is done, and what there
+        is when the name could not be given. OSError: something else failed, and nothing is left. It comes to its end,
+        whoever waits for it.
         """
         loop = self._watched()
         ticket, pinned = next(self._tickets), ffi.from_buffer(data)

@@ -7,8 +7,8 @@ the old one. If the directory cannot be synced, a name that this call made is re
 trusted, later. So that no other `put` of the same object finds it before, one call at a time publishes in a directory.
 Python's `os` functions run in threads, to their end: a cancelled caller leaves no work behind that it does not know of.
 
-Bytes in memory go the same way in native threads (`publisher`), as long as their name is free. Where it is not, or cannot
-be given as it should, they come back as a staging file, and go on as any other does.
+Bytes in memory go the same way in native threads (`publisher`), as long as their name is free. Where it is not, or
+cannot be given as it should, they come back as a staging file, and go on as any other does.
 """
 
 from __future__ import annotations
