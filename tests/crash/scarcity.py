@@ -142,7 +142,7 @@ def lost_writes(campaign: Campaign, times: int) -> None:
         for number in range(times):
             with volume.memory(campaign.workspace / "thin", "size=12m") as below:
                 image = below / "image"
-                volume.copy_image(base.image, image)
+                volume.copy_image(campaign.image_of(base), image)
 
                 async def work(store: Store, journal: Journal, seed: str = f"{campaign.seed}-{number}") -> None:
                     act = Act(store, journal, campaign.place / ROOT, seed)

@@ -85,6 +85,16 @@ class _WriterConnection(_Connection):
         f"cache_size=-{_PAGES * _PAGE_KIB}",
     )
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        try:
+            # A file that cannot be opened for writing at this moment is opened for reading by SQLite, which says so
+            # when something is written: every commit would fail, after the moment, too.
+            self.executescript("BEGIN IMMEDIATE; PRAGMA user_version = 0; ROLLBACK")
+        except BaseException:
+            self.close()
+            raise
+
 
 class _ReaderConnection(_Connection):
     """Changes nothing, neither rows nor the WAL."""
