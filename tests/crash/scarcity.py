@@ -23,8 +23,6 @@ from tests.crash.families import NOLOGFLUSH
 from tests.crash.journal import Journal
 from tests.crash.operations import LARGE, OPERATIONS, SMALL, Act
 
-#: The least reserve that lasts for what is deleted here.
-_RESERVE_BYTES = 2**20
 #: Takes something away from the process or the volume for as long as the context lasts.
 type Lack = Callable[[Path], AbstractContextManager[None]]
 
@@ -128,7 +126,7 @@ def _run(campaign: Campaign, work: Callable[[Store, Journal], Awaitable[None]]) 
     async def run() -> None:
         journal = Journal(campaign.journal, lambda: campaign.shim.count)
         campaign.shim.watch(campaign.place, exempt=journal.fd)
-        async with open_local(settings_of(campaign.place / ROOT, _RESERVE_BYTES), actor="local:crash") as store:
+        async with open_local(settings_of(campaign.place / ROOT), actor="local:crash") as store:
             await work(store, journal)
 
     return forked(run, campaign.journal.with_suffix(".log"))
