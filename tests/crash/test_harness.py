@@ -125,7 +125,7 @@ def test_a_disk_keeps_what_was_synced_and_no_more(tmp_path: Path, library: Path)
     for variant in Variant:
         place = tmp_path / variant
         place.mkdir()
-        before.leave(place, variant, random.Random(1))
+        disk.lay_out(before.left(variant, random.Random(1)), place)
         left[variant] = found(place)
     assert left[Variant.LEAST] == {"whole/file": b"bytes", "no-bytes/file": b""}
     assert left[Variant.BYTES] == {"whole/file": b"bytes", "no-bytes/file": b"bytes"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from artifactstore.bootstrap import open_local
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import StorageFullError
+from artifactstore.settings import LEAST_RESERVE_BYTES
 from artifactstore.store import Store
 from tests.conftest import settings_for
 
@@ -135,4 +137,20 @@ async def test_nothing_else_is_recorded_in_the_space_of_the_reserve(small_disk: 
                 await claim(1_000_000 + number)
         assert await no_deletions(store, range(deleted, 300)) == 0
         await store.delete_object(kept.identity.blake3)
+        assert await store.registry.verify_views() is None
+
+
+async def test_the_least_reserve_lasts_for_hundreds_of_deletions_that_free_nothing(small_disk: Path) -> None:
+    """Somebody else holds the bytes: all that is to be had is the reserve. Uploads at once let the log grow most."""
+    settings = settings_for(small_disk / "root", log_reserve_bytes=LEAST_RESERVE_BYTES)
+    async with open_local(settings) as store:
+        stored = await asyncio.gather(*(store.put_object(os.urandom(100)) for _ in range(500)))
+        (small_disk / "held").mkdir()
+        for path in filter(Path.is_file, (settings.root / "objects").rglob("*")):
+            (small_disk / "held" / path.name).hardlink_to(path)
+        fill(small_disk)
+        for item in stored:
+            await store.delete_object(item.identity.blake3)
+        assert not (settings.root / "reserve").exists()
+        assert await store.registry.deleting() == []
         assert await store.registry.verify_views() is None

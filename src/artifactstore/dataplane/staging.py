@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from artifactstore.dataplane.spi import Buffer
-from artifactstore.storage.durability import FILE_MODE
+from artifactstore.storage.durability import FILE_MODE, storage_error
 
 #: Buffers in one writev(2); Linux takes 1,024.
 _MAX_VECTOR = 1024
@@ -160,10 +160,16 @@ class StagingArea:
         return found
 
     def sweep(self) -> Staged:
-        """Remove what an earlier process left. Only for whoever holds the root's lock, before the first upload."""
-        found = [(path, path.lstat().st_size) for path in self._directory.iterdir() if not path.is_dir()]
-        for path, _ in found:
-            path.unlink(missing_ok=True)
+        """Remove what an earlier process left. Only for whoever holds the root's lock, before the first upload.
+
+        StorageError: what is there cannot be removed, or looked at.
+        """
+        try:
+            found = [(path, path.lstat().st_size) for path in self._directory.iterdir() if not path.is_dir()]
+            for path, _ in found:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(f"what is left in {self._directory} cannot be removed", error) from error
         return Staged(len(found), sum(size for _, size in found))
 
     def _open_unnamed(self) -> int:
