@@ -67,7 +67,7 @@ def _made(ffi: Any, call: Any, file: int, path: Any, other: Any, flags: int, dat
             case b"link":
                 os.link(first, second, dst_dir_fd=file, follow_symlinks=bool(flags))
             case b"unlink":
-                os.unlink(first, dir_fd=None if file < 0 else file)  # noqa: PTH108 - the call of this module
+                os.unlink(first, dir_fd=None if file < 0 else file)
             case unknown:
                 raise AssertionError(unknown)
     except OSError as error:

@@ -24,7 +24,10 @@ _PATIENCE = 90
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """`old`, which stands once in `file`, becomes `new`; `cases` are arguments of `python -m tests.crash`."""
+    """`old`, which stands once in `file`, becomes `new`; `cases` are arguments of `python -m tests.crash`.
+
+    `file`: of the package, or of the project where it begins with `native/`; then the publisher is compiled anew.
+    """
 
     name: str
     file: str
@@ -33,9 +36,14 @@ class Mutation:
     cases: str
     equivalent: str | None = None  # why nothing can turn red
 
+    @property
+    def native(self) -> bool:
+        """Whether it changes what is compiled."""
+        return self.file.startswith("native/")
+
     def apply(self, sources: Path) -> None:
-        """Change a copy of the sources. ValueError: the text is not there, or more than once."""
-        path = sources / _PACKAGE / self.file
+        """Change a copy of the sources, beside which `native` is. ValueError: the text is not there just once."""
+        path = sources.parent / self.file if self.native else sources / _PACKAGE / self.file
         text = path.read_text()
         if text.count(self.old) != 1:
             raise ValueError(f"{self.name}: {self.file} has the text {text.count(self.old)} times")
@@ -43,7 +51,9 @@ class Mutation:
 
 
 _LOCALFS = "storage/backends/localfs.py"
+_PUBLISHER = "native/publisher/publisher.c"
 _PUTS = "--only put_new --run promises=1"
+_FAILED_PUTS = "--only put_new --calls sync --run failed=1"
 _HEALS = "--only heal --run promises=1"
 
 MUTATIONS = (
@@ -68,7 +78,36 @@ MUTATIONS = (
         "        pass  # also when",
         "--only delete --run promises=1",
     ),
-    Mutation("a small body is not synced", _LOCALFS, "        os.fdatasync(self.fd)\n", "", _PUTS),
+    Mutation(
+        "a small body is not synced",
+        _PUBLISHER,
+        "    if (error == 0 && fdatasync(j->outcome.file) != 0)\n        error = errno;\n",
+        "",
+        _PUTS,
+    ),
+    Mutation(
+        "a small body whose sync failed is published",
+        _PUBLISHER,
+        "    if (error == 0 && fdatasync(j->outcome.file) != 0)\n        error = errno;\n",
+        "    if (error == 0)\n        (void)fdatasync(j->outcome.file);\n",
+        _FAILED_PUTS,
+    ),
+    Mutation(
+        "a small object's directory is not synced",
+        _PUBLISHER,
+        "fsync(directory) != 0",
+        "0",
+        _PUTS,
+    ),
+    Mutation(
+        "a small object's name that could not be made durable stays",
+        _PUBLISHER,
+        "        unlinkat(directory, j->name, 0);\n",
+        "",
+        _FAILED_PUTS,
+        "the store replaces what no event vouches for; only a data plane without a registry would trust it "
+        "(tests/conformance)",
+    ),
     Mutation(
         "a staged body is not synced",
         "dataplane/staging.py",
@@ -332,7 +371,10 @@ def _verdict(mutation: Mutation) -> tuple[str, int]:
     with tempfile.TemporaryDirectory(prefix="crash-mutation-") as name:
         sources, counts = Path(name) / "src", Path(name) / "counts"
         shutil.copytree(SOURCES, sources)  # with what is compiled already: times are kept
+        shutil.copytree(SOURCES.parent / "native", sources.parent / "native")
         mutation.apply(sources)
+        if mutation.native:
+            _compile(sources)
         environment = {**os.environ, "PYTHONPATH": str(sources)}
         options = ("--first", "--counts", str(counts), *mutation.cases.split())
         with subprocess.Popen(
@@ -350,6 +392,14 @@ def _verdict(mutation: Mutation) -> tuple[str, int]:
     if report["findings"]:
         return "red", cases
     return ("undecided" if ran_out or cases == 0 else "green"), cases
+
+
+def _compile(sources: Path) -> None:
+    """Put a new publisher in the place of the one that was copied."""
+    build = sources / _PACKAGE / "storage" / "build.py"
+    (sources / "native").symlink_to(sources.parent / "native")  # cffi looks for the C from where it puts the module
+    code = f"import runpy; runpy.run_path({str(build)!r})['publisher'].compile(tmpdir={str(sources)!r})"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 def _output(running: subprocess.Popen[str]) -> tuple[str, bool]:

@@ -161,8 +161,13 @@ def test_the_library_misses_no_call_that_strace_sees(tmp_path: Path, library: Pa
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_each_mutation_changes_the_sources_that_are_there(mutation: Mutation, tmp_path: Path) -> None:
-    target = tmp_path / "artifactstore" / mutation.file
+    place = Path(mutation.file) if mutation.native else Path("src", "artifactstore", mutation.file)
+    target = tmp_path / place
     target.parent.mkdir(parents=True)
-    shutil.copy(SOURCES / "artifactstore" / mutation.file, target)
-    mutation.apply(tmp_path)
-    compile(target.read_text(), mutation.file, "exec")
+    shutil.copy(SOURCES.parent / place, target)
+    mutation.apply(tmp_path / "src")
+    if mutation.native:
+        command = ["cc", "-fsyntax-only", f"-I{SOURCES.parent / place.parent}", str(target)]
+        subprocess.run(command, check=True)
+    else:
+        compile(target.read_text(), mutation.file, "exec")
