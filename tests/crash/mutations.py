@@ -16,6 +16,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.crash import shim
+
 SOURCES = Path(__file__).parents[2] / "src"
 _PACKAGE = "artifactstore"
 #: Seconds for the cases of one mutation.
@@ -315,11 +317,12 @@ MUTATIONS = (
 def control(only: str = "") -> int:
     """Apply each mutation in turn; the exit status says whether each did what is expected of it."""
     unexpected = 0
+    library = shim.build(Path("build").absolute())
     for mutation in MUTATIONS:
         if only not in mutation.name:
             continue
         begun = time.monotonic()
-        verdict, cases = _verdict(mutation)
+        verdict, cases = _verdict(mutation, library)
         expected = verdict == ("red" if mutation.equivalent is None else "green")
         unexpected += not expected
         took = f"{cases} cases, {time.monotonic() - begun:.0f} s"
@@ -327,13 +330,13 @@ def control(only: str = "") -> int:
     return bool(unexpected)
 
 
-def _verdict(mutation: Mutation) -> tuple[str, int]:
+def _verdict(mutation: Mutation, library: Path) -> tuple[str, int]:
     """`red`; `green`, after all its cases; or `undecided`, when its time ran out. And how many cases that took."""
     with tempfile.TemporaryDirectory(prefix="crash-mutation-") as name:
         sources, counts = Path(name) / "src", Path(name) / "counts"
         shutil.copytree(SOURCES, sources)  # with what is compiled already: times are kept
         mutation.apply(sources)
-        environment = {**os.environ, "PYTHONPATH": str(sources)}
+        environment = {**os.environ, **shim.loading(library), "PYTHONPATH": str(sources)}
         options = ("--first", "--counts", str(counts), *mutation.cases.split())
         with subprocess.Popen(
             [sys.executable, "-B", "-m", "tests.crash", *options],
