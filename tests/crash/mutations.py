@@ -210,7 +210,7 @@ MUTATIONS = (
         "dataplane/inproc.py",
         "if kept is not None and kept.size_bytes == size_bytes:",
         "if kept is not None:",
-        "--only heal --run kills=50",
+        _HEALS,
         "the size is looked at before, too (lifecycle._looked_at), which marks the copy and has it replaced",
     ),
     Mutation(
@@ -243,7 +243,7 @@ MUTATIONS = (
         "            self._views.store(connection, rows)\n",
         '            connection.execute("COMMIT")\n            connection.execute("BEGIN")\n'
         "            self._views.store(connection, rows)\n",
-        "--only put_new --run kills=4",
+        "--only put_new --calls sync --run kills=1",
         "views that are not at the last event are folded anew by a start, and no answer is given in between",
     ),
     Mutation(
