@@ -134,7 +134,7 @@ FAMILIES: dict[str, Callable[[Campaign, Cases, int], None]] = {
 
 #: A few minutes, for CI; and hours.
 SAMPLE: tuple[str, ...] = (
-    *("promises=1", "kills=40", "torn=60", "shutdowns=60", "forgetting=80", "failed=60", "again=60"),
+    *("promises=1", "kills=40", "torn=60", "shutdowns=60", "forgetting=80", "errors=60", "failed=60", "again=60"),
     *("cuts=8", "scarcity=1", "thin=1", "rot=1"),
 )
 LONG: tuple[str, ...] = (

@@ -16,6 +16,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.crash import shim
+
 SOURCES = Path(__file__).parents[2] / "src"
 _PACKAGE = "artifactstore"
 #: Seconds for the cases of one mutation.
@@ -247,7 +249,7 @@ MUTATIONS = (
         "dataplane/inproc.py",
         "if kept is not None and kept.size_bytes == size_bytes:",
         "if kept is not None:",
-        "--only heal --run kills=50",
+        _HEALS,
         "the size is looked at before, too (lifecycle._looked_at), which marks the copy and has it replaced",
     ),
     Mutation(
@@ -280,7 +282,7 @@ MUTATIONS = (
         "            self._views.store(connection, rows)\n",
         '            connection.execute("COMMIT")\n            connection.execute("BEGIN")\n'
         "            self._views.store(connection, rows)\n",
-        "--only put_new --run kills=4",
+        "--only put_new --calls sync --run kills=1",
         "views that are not at the last event are folded anew by a start, and no answer is given in between",
     ),
     Mutation(
@@ -354,11 +356,12 @@ MUTATIONS = (
 def control(only: str = "") -> int:
     """Apply each mutation in turn; the exit status says whether each did what is expected of it."""
     unexpected = 0
+    library = shim.build(Path("build").absolute())
     for mutation in MUTATIONS:
         if only not in mutation.name:
             continue
         begun = time.monotonic()
-        verdict, cases = _verdict(mutation)
+        verdict, cases = _verdict(mutation, library)
         expected = verdict == ("red" if mutation.equivalent is None else "green")
         unexpected += not expected
         took = f"{cases} cases, {time.monotonic() - begun:.0f} s"
@@ -366,7 +369,7 @@ def control(only: str = "") -> int:
     return bool(unexpected)
 
 
-def _verdict(mutation: Mutation) -> tuple[str, int]:
+def _verdict(mutation: Mutation, library: Path) -> tuple[str, int]:
     """`red`; `green`, after all its cases; or `undecided`, when its time ran out. And how many cases that took."""
     with tempfile.TemporaryDirectory(prefix="crash-mutation-") as name:
         sources, counts = Path(name) / "src", Path(name) / "counts"
@@ -375,7 +378,7 @@ def _verdict(mutation: Mutation) -> tuple[str, int]:
         mutation.apply(sources)
         if mutation.native:
             _compile(sources)
-        environment = {**os.environ, "PYTHONPATH": str(sources)}
+        environment = {**os.environ, **shim.loading(library), "PYTHONPATH": str(sources)}
         options = ("--first", "--counts", str(counts), *mutation.cases.split())
         with subprocess.Popen(
             [sys.executable, "-B", "-m", "tests.crash", *options],

@@ -7,10 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from artifactstore.bootstrap import open_local
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import StorageFullError
+from artifactstore.registry.sqlite import open_writer, write_back
 from artifactstore.settings import LEAST_RESERVE_BYTES
 from artifactstore.store import Store
 from tests.conftest import settings_for
@@ -154,3 +156,23 @@ async def test_the_least_reserve_lasts_for_hundreds_of_deletions_that_free_nothi
         assert not (settings.root / "reserve").exists()
         assert await store.registry.deleting() == []
         assert await store.registry.verify_views() is None
+
+
+async def test_the_wal_is_written_back_only_where_the_database_has_room_to_grow(small_disk: Path) -> None:
+    file = small_disk / "log.sqlite3"
+    writer = open_writer(file)
+
+    def add(connection: Connection) -> None:
+        with connection.begin():
+            connection.exec_driver_sql("CREATE TABLE items (content BLOB)")
+            connection.exec_driver_sql("INSERT INTO items VALUES (zeroblob(1000000))")
+
+    await writer.run(add)
+    before = file.stat().st_size
+    filler = fill(small_disk)
+    await writer.run(write_back)
+    assert file.stat().st_size == before, "half of it would take the room of the next commit"
+    filler.unlink()
+    await writer.run(write_back)
+    assert file.stat().st_size > 1_000_000
+    await writer.close()
