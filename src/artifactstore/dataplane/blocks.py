@@ -12,8 +12,8 @@ from dataclasses import dataclass
 #: millisecond, so large ones pay (ADR-0038); a slow sender, of which there may be many, gets by with a small one.
 BLOCK_BYTES = 2 * 2**20
 SMALL_BLOCK_BYTES = 256 * 1024
-#: How many large blocks there are at most, for all uploads: enough for eight at full speed.
-LARGE_BLOCKS = 32
+#: How many large blocks there are at most, for all uploads: three for each of eight at full speed.
+LARGE_BLOCKS = 24
 #: How many small ones are kept for the next upload.
 _KEPT = 32
 
