@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+import tarfile
 import tempfile
+import time
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 from setuptools.errors import CompileError
 
 
@@ -45,7 +50,40 @@ class StableWheel(bdist_wheel):
         super().finalize_options()
 
 
+class SameArchive(sdist):
+    """The same bytes wherever it is made: names in order, one time (SOURCE_DATE_EPOCH), modes that no umask changed."""
+
+    def make_archive(
+        self,
+        base_name: str | os.PathLike[str],
+        format: str,
+        root_dir: str | os.PathLike[str] | bytes | os.PathLike[bytes] | None = None,
+        base_dir: str | None = None,
+        owner: str | None = None,
+        group: str | None = None,
+    ) -> str:
+        if format != "gztar" or base_dir is None:
+            # the types of this one and of what it calls differ
+            return super().make_archive(base_name, format, root_dir, base_dir, owner, group)  # type: ignore[arg-type, misc]
+        self._moment = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
+        name = f"{os.fspath(base_name)}.tar.gz"
+        with (
+            Path(name).open("wb") as file,
+            # without a name: else the directory that it is built in would be in it
+            gzip.GzipFile("", "wb", fileobj=file, mtime=self._moment) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        ):
+            archive.add(base_dir, filter=self._plain)  # in the order of names
+        return name
+
+    def _plain(self, member: tarfile.TarInfo) -> tarfile.TarInfo:
+        executable = member.isdir() or member.mode & 0o100
+        return member.replace(
+            mtime=self._moment, mode=0o755 if executable else 0o644, uid=0, gid=0, uname="", gname="", deep=False
+        )
+
+
 setup(
     cffi_modules=["src/artifactstore/hashing/build.py:kernel"],
-    cmdclass={"build_ext": BuildKernel, "bdist_wheel": StableWheel},
+    cmdclass={"build_ext": BuildKernel, "bdist_wheel": StableWheel, "sdist": SameArchive},
 )
