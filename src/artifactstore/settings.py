@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     max_field_bytes: int = Field(default=131072, ge=8191)
     max_fields: int = Field(default=128, ge=16)
     max_head_bytes: int = Field(default=262144, ge=16384)
+    max_framing_bytes: int = Field(default=1048576, ge=0)
     stop_delay: float = Field(default=0.0, ge=0)
     stop_timeout: float = Field(default=30.0, ge=0)
     log_level: LogLevel = "info"

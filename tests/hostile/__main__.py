@@ -42,11 +42,9 @@ http {{
 
 #: Where the gateway takes what nginx does not, and why that is no harm.
 EXPLAINED = {
-    "length: white space around": "a tab is white space as well as a space (RFC 9110, 5.6.3)",
-    "coding: tab": "a tab is white space as well as a space (RFC 9110, 5.6.3)",
-    "length: with an underscore": "the field is none that is known, so there is no body; nginx fails at a PUT of none",
-    "length: none": "there is no body; nginx fails at a PUT of none",
-    "body of TRACE: then the canary": "both refuse TRACE; the connection stays, since the body was read to its end",
+    "length: white space around": "a tab around a value is no part of it (RFC 9110, 5.5); nginx knows spaces alone",
+    "coding: tab": "a tab around a value is no part of it (RFC 9110, 5.5); nginx knows spaces alone",
+    "length: none": "without a length or a coding there is no body (RFC 9112, 6.3); nginx fails at a PUT of none",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,10 +12,11 @@ from pathlib import Path
 
 
 @contextmanager
-def gateway(work: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def gateway(work: Path, **settings: object) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Its address, and its process; it is stopped in the end."""
+    environment = {**os.environ, **{f"ARTIFACTSTORE_{name.upper()}": str(value) for name, value in settings.items()}}
     command = [sys.executable, "-m", "artifactstore", "serve", "--root", str(work / "root"), "--port", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=work) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=work, env=environment) as process:
         assert process.stderr is not None
         try:
             for line in process.stderr:
@@ -30,6 +32,17 @@ def resident_bytes(process: subprocess.Popen[str]) -> int:
     """What a process holds of memory."""
     fields = Path(f"/proc/{process.pid}/status").read_text().split("VmRSS:")[1].split()
     return int(fields[0]) * 1024
+
+
+def cpu_seconds(process: subprocess.Popen[str]) -> float:
+    """What a process has used of the processors."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def descriptors(process: subprocess.Popen[str]) -> int:
+    """How many a process has open."""
+    return len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
 
 
 def shown(**facts: object) -> str:

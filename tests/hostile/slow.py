@@ -1,8 +1,8 @@
 """`python -m tests.hostile.slow`: a thousand slow connections by slowhttptest, and a normal upload that goes through.
 
 The upload comes from another address, since the slow ones use up the uploads of theirs. Slow heads (-H), slow bodies
-(-B) and slow reading (-X), one after the other. Exit status 1 when an upload does not go through, or when memory is
-not bounded.
+(-B) and slow reading (-X), one after the other. Exit status 1 when an upload does not go through, when memory is not
+bounded, or when slow connections outlive the deadlines, which are set short.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.hostile.serving import gateway, resident_bytes, shown
+from tests.hostile.serving import cpu_seconds, descriptors, gateway, resident_bytes, shown
 
 CONNECTIONS = 1000
-SECONDS = 20
+DEADLINE = 15  # seconds, of the gateway, for heads, for bodies, and for readers
+SECONDS = 60
 UPLOAD_BYTES = 32 * 2**20
 MOST_GROWTH_BYTES = 512 * 2**20  # what a thousand heads of the largest size would be is 256 MiB
 
@@ -41,34 +43,65 @@ def upload(host: str, size_bytes: int) -> tuple[float, str]:
     return time.monotonic() - begun, location
 
 
+@dataclass
+class Seen:
+    """Of one attack."""
+
+    descriptors: int = 0
+    resident_bytes: int = 0
+    upload_seconds: float | None = None
+    cut_after_seconds: float | None = None
+
+
+def attacked(attack: list[str], process: subprocess.Popen[str], host: str) -> Seen:
+    """Let the attack run until its connections are cut, or to its end; upload something while it has all of them."""
+    seen, at_rest = Seen(), descriptors(process)
+    with subprocess.Popen(
+        attack, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as slow:
+        begun = time.monotonic()
+        while slow.poll() is None and seen.cut_after_seconds is None:
+            now, count = time.monotonic() - begun, descriptors(process)
+            seen.descriptors = max(seen.descriptors, count)
+            seen.resident_bytes = max(seen.resident_bytes, resident_bytes(process))
+            if seen.upload_seconds is None and (count > CONNECTIONS or now > DEADLINE / 2):
+                seen.upload_seconds, _ = upload(host, UPLOAD_BYTES)
+            if seen.upload_seconds is not None and count < at_rest + CONNECTIONS // 20:
+                seen.cut_after_seconds = now
+            time.sleep(0.2)
+        slow.kill()  # it looks at its own clock between its reads, and may be long in coming to it
+    return seen
+
+
 def main() -> int:
     """Run the three modes; print the figures."""
     if shutil.which("slowhttptest") is None:
         print("NOT RUN: slow clients need slowhttptest (Debian: slowhttptest)")
         return 0
     failed = 0
-    with tempfile.TemporaryDirectory() as directory, gateway(Path(directory)) as (url, process):
+    deadlines = dict.fromkeys(("head_timeout", "body_timeout", "send_timeout"), DEADLINE)
+    with tempfile.TemporaryDirectory() as directory, gateway(Path(directory), **deadlines) as (url, process):
         host = url.removeprefix("http://")
         alone, location = upload(host, UPLOAD_BYTES)
         begun = resident_bytes(process)
         for mode, options in _MODES.items():
             target = url + (location if mode == "slow reading" else "/v1/objects")
             attack = ["slowhttptest", "-c", str(CONNECTIONS), "-r", "500", "-l", str(SECONDS), "-u", target, *options]
-            with subprocess.Popen(attack, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as slow:
-                time.sleep(SECONDS / 2)
-                connections = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
-                seconds, _ = upload(host, UPLOAD_BYTES)
-                most = resident_bytes(process)
-                slow.wait(SECONDS * 3)
-            failed += most - begun > MOST_GROWTH_BYTES
+            used = cpu_seconds(process)
+            seen = attacked(attack, process, host)
+            bounded = seen.resident_bytes - begun <= MOST_GROWTH_BYTES
+            failed += not (bounded and seen.upload_seconds and seen.cut_after_seconds)
             print(
                 shown(
                     mode=mode,
-                    descriptors=connections,
-                    upload_seconds=round(seconds, 2),
+                    descriptors=seen.descriptors,
+                    upload_seconds=seen.upload_seconds and round(seen.upload_seconds, 2),
                     upload_alone_seconds=round(alone, 2),
-                    resident_mib=most >> 20,
+                    deadline_seconds=DEADLINE,
+                    cut_after_seconds=seen.cut_after_seconds and round(seen.cut_after_seconds, 1),
+                    resident_mib=seen.resident_bytes >> 20,
                     resident_before_mib=begun >> 20,
+                    cpu_seconds=round(cpu_seconds(process) - used, 2),
                 ),
                 flush=True,
             )

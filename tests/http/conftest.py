@@ -57,7 +57,7 @@ class Answer:
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """What takes a connection over from the loop is tried on uvloop, which is served with, as well."""
     factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
-    if item.nodeid.startswith("tests/http/test_intake.py"):
+    if item.nodeid.startswith(("tests/http/test_intake.py", "tests/http/test_chunks.py")):
         factories["uvloop"] = uvloop.new_event_loop
     return factories
 

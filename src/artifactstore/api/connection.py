@@ -13,6 +13,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, cast
 
 from aiohttp import StreamReader, web
@@ -20,7 +21,7 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 from aiohttp.web_server import Server
 
-from artifactstore.api.limits import Limits, crowded, head_too_large
+from artifactstore.api.limits import Framing, FramingTooLargeError, Limits, crowded, head_too_large
 from artifactstore.api.requests import Observatory
 
 _HEAD_ENDS = b"\r\n\r\n"
@@ -40,6 +41,9 @@ class BoundedConnection(RequestHandler):
         self._head_bytes = 0  # since the last request, or the last of its body
         self._body: StreamReader | None = None  # of the last request, while it is not whole
         self._chunks_end: bytes | None = None  # the last bytes received, while that body is chunked
+        self._framing: Framing | None = None  # of that body
+        self._answered: StreamReader | None = None  # the body of the last request that was answered
+        self._left_over: asyncio.Future[None] | None = None  # done when nobody sends what is dropped
         self._half_closed = False
         self._sending: asyncio.TimerHandle | None = None  # looks whether the client takes what is sent
         self._unsent = 0  # at the last look
@@ -93,33 +97,58 @@ class BoundedConnection(RequestHandler):
         unless its end is that of what was received, and is one without a trailer.
         """
         self._head_bytes = 0
+        if self._framing is not None:
+            self._framing.add(len(data))
         ending = (self._chunks_end or b"") + data
         if self._body is not None and self._body.is_eof():
             if self._chunks_end is not None and (count or self._buffer_paused or not ending.endswith(_CHUNKS_END)):
                 self.close()
-            self._body = self._chunks_end = None
+            self._body = self._chunks_end = self._framing = None
         for place in range(-count, 0):
             message, body = self._messages[place]
             if not isinstance(message, RawRequestMessage):
-                self._break_off_body()
+                self._give_up_body(RequestPayloadError("the framing is broken"))
                 return
-            self._body, self._chunks_end = None if body.is_eof() else body, None
+            self._body, self._chunks_end, self._framing = None if body.is_eof() else body, None, None
             last = place == -1 and not self._buffer_paused
             if self._body is not None:
-                self._chunks_end = b"" if message.chunked else None
+                if message.chunked:
+                    self._chunks_end, self._framing = b"", Framing(self._limits, self._body.total_bytes)
             elif message.chunked and not (last and data.endswith(_CHUNKS_END)):
                 self.close()
             if message.upgrade and not (last and data.find(_HEAD_ENDS) == len(data) - len(_HEAD_ENDS)):
                 self.close()
         if self._chunks_end is not None:
             self._chunks_end = ending[-len(_CHUNKS_END) :]
+        self._look_at_framing()
 
-    def _break_off_body(self) -> None:
-        """The parser has given up: a body that is not whole never will be, and is not to be waited for."""
-        if self._body is not None and self._body.exception() is None:
-            self._body.set_exception(RequestPayloadError("the framing is broken"))
-            self.close()
-        self._body = self._chunks_end = None
+    def _look_at_framing(self) -> None:
+        if self._body is None or self._framing is None or self._reading_paused:  # then some of it is not parsed yet
+            return
+        if self._framing.is_too_large(self._body.total_bytes):
+            self._give_up_body(FramingTooLargeError())
+
+    def _give_up_body(self, error: Exception) -> None:
+        """A body that is not whole never will be, and is not to be waited for. Nothing more is parsed."""
+        body, self._body, self._chunks_end, self._framing = self._body, None, None, None
+        if body is None or body.exception() is not None:
+            return
+        if body is self._answered:
+            body.feed_eof()  # it was read to be dropped
+        else:
+            body.set_exception(error)
+            self._loop.call_soon(body.set_exception, error)  # a reader whom the end of a chunk woke waits unseeing
+            self._left_over = self._loop.create_future()
+        self.close()
+
+    async def _drop_what_is_left(self) -> None:
+        """Read and drop for a while, so that the answer reaches a client that is still sending."""
+        if self._left_over is None or self._half_closed or self.transport is None:
+            return
+        self._resume_transport_reading()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._lingering_time):
+                await self._left_over
 
     def _refuse_head(self) -> None:
         if self.transport is not None and not (self._close or self._force_close):
@@ -146,13 +175,15 @@ class BoundedConnection(RequestHandler):
         try:
             answered, broken = await super()._handle_request(request, start_time, request_handler)
             response = None if broken else answered
-            return answered, broken
         finally:
             self._observatory.end(exchange, request, response)
+            self._answered = request.content
             if self._half_closed:
                 self._end_half_closed(request)
             elif request.content.exception() is not None and not request.content.is_eof():
                 request.content.feed_eof()  # it is told; aiohttp would read on, and log the error as one of ours
+        await self._drop_what_is_left()
+        return answered, broken
 
     # --- a connection ends ------------------------------------------------------------------------------------------
 
@@ -191,6 +222,8 @@ class BoundedConnection(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """It is gone."""
         super().connection_lost(exc)
+        if self._left_over is not None and not self._left_over.done():
+            self._left_over.set_result(None)
         if self._sending is not None:
             self._sending.cancel()
 
@@ -236,6 +269,10 @@ class BoundedServer(Server):
         self.observatory = observatory
         self.crowded = crowded()
         self.head_too_large = head_too_large(limits.max_head_bytes)
+
+    def __call__(self) -> BoundedConnection:
+        """A new connection."""
+        return BoundedConnection(self, loop=self._loop, **self._kwargs)
 
     @property
     def is_full(self) -> bool:

@@ -147,6 +147,8 @@ async def _refuse_faulty_framing(
         detail = "Host is a name or an address, and a port or none"
     elif not HttpVersion10 <= request.version <= HttpVersion11:  # 0.9 has no status and no headers, 2.0 no such lines
         detail = "HTTP/1.1 is spoken here, and HTTP/1.0 understood"
+    elif "Content_Length" in request.headers or "Transfer_Encoding" in request.headers:
+        detail = "Content-Length and Transfer-Encoding are written with a hyphen"  # some proxies take one for the other
     elif hdrs.TRANSFER_ENCODING in request.headers:
         if request.version < HttpVersion11:
             detail = "HTTP/1.0 knows no transfer coding"

@@ -35,6 +35,7 @@ class Limits:
     max_field_bytes: int = 131072
     max_fields: int = 128
     max_head_bytes: int = 262144
+    max_framing_bytes: int = 1048576
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -58,13 +59,50 @@ class Pace:
         earned = received / self._rate if self._rate else self._whole
         self.left = min(self._whole, self.left - seconds + earned)
 
-    async def next(self, read: Callable[[], Awaitable[tuple[bytes, bool]]], clock: Callable[[], float]) -> bytes:
+    async def next(self, read: Callable[[], Awaitable[bytes]], clock: Callable[[], float]) -> bytes:
         """The next buffer that `read` gives; TimeoutError."""
         begun = clock()
         async with asyncio.timeout(self.left):
-            chunk, _ = await read()
-        self.spend(clock() - begun, len(chunk))
-        return chunk
+            buffer = await read()
+        self.spend(clock() - begun, len(buffer))
+        return buffer
+
+
+class Framing:
+    """What of one chunked body is not its data: sizes, extensions and ends of chunks, trailers.
+
+    The parser counts the data alone, so the rest is what was received beside it: that costs nothing for a chunk. There
+    may be as much framing as data, and `max_framing_bytes`; and trailers, or one extension, as much as a whole head.
+    What came in one buffer with the request's head is not told from it, and not counted.
+    """
+
+    def __init__(self, limits: Limits, data_bytes: int) -> None:
+        self._most_beyond_data = limits.max_framing_bytes
+        self._most_at_once = limits.max_head_bytes
+        self._before = self._data = data_bytes
+        self._received = 0
+        self._at_once = 0  # since there was data
+
+    def add(self, received: int) -> None:
+        """So many bytes have come; they may not be parsed yet."""
+        self._received += received
+        self._at_once += received
+
+    def is_too_large(self, data_bytes: int) -> bool:
+        """Whether it is more than it may be, when all that came is parsed, and so much of it was data."""
+        if data_bytes != self._data:
+            self._data, self._at_once = data_bytes, 0
+        framing = self._received - (data_bytes - self._before)
+        return framing > data_bytes + self._most_beyond_data or self._at_once > self._most_at_once
+
+
+class FramingTooLargeError(web.HTTPBadRequest):
+    """A body whose framing is larger than it may be."""
+
+    code = "framing-too-large"
+
+    def __init__(self) -> None:
+        super().__init__(reason="send the body in larger chunks, or with its length, and little beside its data")
 
 
 class UploadSlots:

@@ -50,6 +50,10 @@ PROTOCOL: dict[str, tuple[HTTPStatus, str]] = {
         "No part of the range lies within the content.",
     ),
     "expectation-failed": (HTTPStatus.EXPECTATION_FAILED, "The only expectation that is known is `100-continue`."),
+    "framing-too-large": (
+        HTTPStatus.BAD_REQUEST,
+        "A chunked body is in chunks too small, or has too much in extensions or trailers. Nothing was stored.",
+    ),
     "header-too-large": (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "A header field is longer than the limit."),
     "internal-error": (HTTPStatus.INTERNAL_SERVER_ERROR, "The gateway failed in a way that nobody foresaw."),
 }
@@ -88,8 +92,9 @@ def problem_of(error: errors.ArtifactStoreError, **facts: object) -> web.Respons
 
 
 def problem_of_refusal(refusal: web.HTTPException) -> web.Response:
-    """The problem document for what aiohttp refuses by itself: no such route, no such method."""
-    code = HTTPStatus(refusal.status).phrase.lower().replace(" ", "-")
+    """The problem document for what is refused as aiohttp refuses: no such route, no such method. `code` names it."""
+    phrase = HTTPStatus(refusal.status).phrase.lower().replace(" ", "-")
+    code = getattr(refusal, "code", phrase)
     response = problem(refusal.status, code, _REFUSALS.get(refusal.status, refusal.reason))
     if "Allow" in refusal.headers:
         response.headers["Allow"] = refusal.headers["Allow"]

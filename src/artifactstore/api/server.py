@@ -39,8 +39,8 @@ _log = logging.getLogger(__name__)
 _TOO_MANY_FIELDS = "Too many headers received"  # by aiohttp, which has no class of its own for it
 #: How long a server that is broken off waits for its connections to notice, in seconds.
 _BREAKING_OFF = 1.0
-#: Descriptors: the connection and a file; and what the gateway has open itself.
-_DESCRIPTORS_PER_CONNECTION = 2
+#: Descriptors: the connection, a file, and the connection again while it is sent; and what the gateway has open itself.
+_DESCRIPTORS_PER_CONNECTION = 3
 _DESCRIPTORS = 256
 #: How many containers are made, net, before the collector looks at the young ones.
 _YOUNG_OBJECTS = 20_000

@@ -35,9 +35,10 @@ _INTAKE: web.RequestKey[intake.BodyIntake] = web.RequestKey("intake", intake.Bod
 
 
 async def body_of(request: web.Request) -> AsyncIterator[bytes]:
-    """The body, buffer by buffer as the parser made them: nothing is joined, nothing is kept.
+    """The body, as it comes: what the parser has is one buffer, however small the chunks that it came in.
 
-    IncompleteBodyError: the client left, or the framing broke, before the end. 408: it came too slowly.
+    IncompleteBodyError: the client left, or the framing broke, before the end. 408: it came too slowly. 400: it is in
+    chunks that are too small.
     """
     pace, clock = Pace(request.app[LIMITS]), asyncio.get_running_loop().time
     content = request.content
@@ -45,12 +46,13 @@ async def body_of(request: web.Request) -> AsyncIterator[bytes]:
         await _ask(request)
     try:
         while True:
-            if content.is_eof():  # nothing is waited for
-                chunk, _ = await content.readchunk()
-            else:
-                chunk = await pace.next(content.readchunk, clock)
-            if chunk:
-                yield chunk
+            buffer = content.read_nowait()
+            if buffer:
+                pace.spend(0.0, len(buffer))
+            elif not content.is_eof():
+                buffer = await pace.next(content.readany, clock)
+            if buffer:
+                yield buffer
             elif content.at_eof():
                 return
     except TimeoutError:
@@ -173,6 +175,7 @@ async def close_unasked(
         or _leaves_a_body(request)
         or _transfer_codings(request) not in ("", "chunked")  # where such a body ends is what senders disagree on
         or response.status == HTTPStatus.REQUEST_TIMEOUT
+        or request.method == hdrs.METH_TRACE  # which has no body (RFC 9110, 9.3.8): others may have read none
     ):
         response.force_close()
     return response

@@ -59,27 +59,34 @@ def requests(data: bytes) -> None:
     """The first byte says where the bytes are cut."""
     cut, data = (data[0], data[1 : 1 + _MOST_BYTES]) if data else (0, b"")
     step = 1 + cut % 64
-    whole = asyncio.run(_serve([data]))
-    pieces = asyncio.run(_serve([data[at : at + step] for at in range(0, len(data), step)]))
+    whole, _ = asyncio.run(served([data]))
+    pieces, _ = asyncio.run(served([data[at : at + step] for at in range(0, len(data), step)]))
     for one, other in zip(whole, pieces, strict=False):
         assert one == other, (one, other)
 
 
-async def _serve(pieces: list[bytes]) -> Served:
-    served: Served = []
+async def served(pieces: list[bytes], limits: Limits | None = None) -> tuple[Served, list[Exception]]:
+    """The requests whose bodies were whole, and what was wrong with the others; each piece is received on its own."""
+    found: Served = []
+    errors: list[Exception] = []
 
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
         try:
             body = await request.read()
-        except Exception:  # what is not whole is not compared
+        except Exception as error:
+            errors.append(error)
             return web.Response(status=400)
         assert all(request.raw_headers.count(field) <= data_count(pieces, field) for field in request.raw_headers)
-        served.append((request.method, request.raw_path, tuple(request.raw_headers), body))
+        found.append((request.method, request.raw_path, tuple(request.raw_headers), body))
         return web.Response()
 
     loop = asyncio.get_running_loop()
     server = BoundedServer(
-        handler, loop=loop, limits=Limits(), observatory=Observatory(RequestTallies()), auto_decompress=False
+        handler,
+        loop=loop,
+        limits=limits or Limits(),
+        observatory=Observatory(RequestTallies()),
+        auto_decompress=False,
     )
     connection = server()
     transport = _Transport()
@@ -92,7 +99,7 @@ async def _serve(pieces: list[bytes]) -> Served:
             await asyncio.sleep(0)
     connection.connection_lost(None)
     await server.shutdown(0)
-    return served
+    return found, errors
 
 
 def data_count(pieces: list[bytes], field: tuple[bytes, bytes]) -> int:

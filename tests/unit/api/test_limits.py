@@ -18,19 +18,19 @@ class Sender:
     async def sends(self, size: int, after: float) -> None:
         """So many bytes come after that time."""
 
-        async def read() -> tuple[bytes, bool]:
+        async def read() -> bytes:
             await asyncio.sleep(0)
             self.now += after
-            return bytes(size), False
+            return bytes(size)
 
         assert len(await self.pace.next(read, lambda: self.now)) == size
 
     async def is_given_up(self) -> bool:
         """Whether the gateway does not wait at all for the next byte."""
 
-        async def read() -> tuple[bytes, bool]:
+        async def read() -> bytes:
             await asyncio.Event().wait()
-            return b"", False
+            return b""
 
         with pytest.raises(TimeoutError):
             await self.pace.next(read, lambda: self.now)

@@ -29,6 +29,7 @@ BYTES: tuple[Refusal, ...] = (errors.StorageError, errors.UnreadableCopyError)
 BODY: tuple[Refusal, ...] = (
     errors.InvalidDigestError,
     errors.IncompleteBodyError,
+    "framing-too-large",
     "request-timeout",
     errors.ObjectTooLargeError,
     errors.UnsupportedEncodingError,
