@@ -23,6 +23,8 @@ from artifactstore.storage.durability import FILE_MODE, storage_error
 _MAX_VECTOR = 1024
 #: What direct writes are multiples of, in bytes: a page, which no device's block exceeds.
 _DIRECT_BYTES = 4096
+#: What one direct write takes, in bytes: a sync of somebody else's waits until the device has it.
+_DIRECT_WRITE_BYTES = 512 * 1024
 #: How much is written into the page cache before it is synced, in bytes.
 _FLUSH_BYTES = 8 * 2**20
 
@@ -83,7 +85,9 @@ class StagingFile:
         whole = [block for block in blocks if len(block) % _DIRECT_BYTES == 0]
         if whole and self._size % _DIRECT_BYTES == 0:
             self._go(direct=True)
-            self.write(whole)
+            for block in whole:
+                for at in range(0, len(block), _DIRECT_WRITE_BYTES):
+                    self.write([block[at : at + _DIRECT_WRITE_BYTES]])
         else:
             whole = []
         if len(whole) < len(blocks):
