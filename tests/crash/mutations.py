@@ -298,7 +298,7 @@ MUTATIONS = (
         "lifecycle.py",
         "                await held.enter_async_context(self.locks.hold(identity.blake3.value))\n",
         "",
-        "--only delete_and_put --run kills=1",
+        "--only delete_and_put --calls unlink,sync --from 60 --run kills=1",
     ),
     # --- not to be seen from outside ----------------------------------------------------------------------------------
     Mutation(
