@@ -1,4 +1,4 @@
-"""A hundred slow clients at once of a gateway in a process of its own: others are served, memory is bounded, all are cut.
+"""A hundred slow clients of a gateway in a process of its own: others are served, memory is bounded, all are cut.
 
 A sample of `make hostile`, which does it with a thousand, and with slowhttptest.
 """
