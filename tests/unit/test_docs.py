@@ -20,6 +20,7 @@ from click import Command, Group
 import artifactstore
 from artifactstore.api import problems
 from artifactstore.api.http import create_app
+from artifactstore.api.limits import FramingTooLargeError
 from artifactstore.api.openapi.document import document
 from artifactstore.cli import commands
 from artifactstore.domain.errors import ArtifactStoreError
@@ -237,7 +238,7 @@ def status_of(node: ast.expr) -> int:
 
 
 def codes_made_in_the_api() -> dict[str, int]:
-    """Codes that are no error of the domain, with their status: from calls of `problem`, and aiohttp's refusals."""
+    """Codes that are no error of the domain, with their status: from calls of `problem`, and refusals as aiohttp's."""
     found = {
         HTTPStatus(status).phrase.lower().replace(" ", "-"): status
         for status in (404, 405, 408, 415, 417)  # what aiohttp and the routes raise as HTTPException
@@ -249,6 +250,7 @@ def codes_made_in_the_api() -> dict[str, int]:
                 if isinstance(code, ast.Constant):
                     assert isinstance(code.value, str)
                     found[code.value] = status_of(status)
+    found[FramingTooLargeError.code] = FramingTooLargeError.status_code  # it has a code of its own
     return found
 
 
