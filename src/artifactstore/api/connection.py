@@ -138,7 +138,8 @@ class BoundedConnection(RequestHandler):
         else:
             body.set_exception(error)
             self._loop.call_soon(body.set_exception, error)  # a reader whom the end of a chunk woke waits unseeing
-            self._left_over = self._loop.create_future()
+            if isinstance(error, FramingTooLargeError):  # its client is likely to go on sending
+                self._left_over = self._loop.create_future()
         self.close()
 
     async def _drop_what_is_left(self) -> None:
