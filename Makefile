@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
-NATIVE := $(wildcard native/*.* native/python/* asm/*/*)
+NATIVE := $(wildcard native/*.* native/*/* asm/*/*)
 # for programs in C that hold the whole kernel; NO_ASM=1 leaves the assembly out
 ASSEMBLY := $(if $(NO_ASM),,$(wildcard asm/$(shell uname -m)/*.S))
 KERNEL_CC := $(or $(CC),cc) -std=c11
@@ -13,7 +13,7 @@ CAN_CRASH := if [ "$$(id -u)" != 0 ]; then echo "NOT RUN: tests.crash needs root
 	elif ! scripts/can-mount; then echo "NOT RUN: tests.crash needs loop mounts, which this host refuses"; \
 	else
 
-.PHONY: install dev test test-mounts crash crash-sample crash-mutations lint format type migrate lock lock-hashes clean ci
+.PHONY: install dev test test-mounts test-proxy crash crash-sample crash-mutations lint format type migrate lock lock-hashes clean ci
 .PHONY: audit sbom dist dist-compare soak
 .PHONY: kernel-sanitize kernel-sanitize-python kernel-valgrind kernel-fuzz kernel-emulated kernel-entries kernel-aarch64 kernel-avx512
 .DEFAULT_GOAL := help
@@ -40,6 +40,11 @@ test-mounts: $(INSTALLED) ## what needs root and small file systems of its own: 
 	elif ! command -v mkfs.ext4 >/dev/null; then echo "NOT RUN: tests/mounts needs mkfs.ext4 (Debian: e2fsprogs)"; \
 	elif ! scripts/can-mount; then echo "NOT RUN: tests/mounts needs loop mounts, which this host refuses"; \
 	else $(PY) -m pytest tests/mounts; fi
+
+test-proxy: $(INSTALLED) ## deploy/nginx.conf in front of a gateway, over TLS; needs nginx and openssl
+	@for needed in nginx openssl; do command -v $$needed >/dev/null || \
+	    { echo "$$needed is missing (Debian: nginx-light openssl)"; exit 1; }; done
+	$(PY) -m pytest tests/proxy
 
 soak: $(INSTALLED) ## a gateway under mixed load, killed every few seconds, for MINUTES (default 5); then everything is checked
 	$(PY) -m tests.soak --minutes $(or $(MINUTES),5) $(SOAK_ARGS)
@@ -172,4 +177,4 @@ ci: ## what CI runs
 
 clean: ## remove what the other targets made, .venv included; never a root
 	rm -rf .venv .uv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info
-	rm -f src/artifactstore/hashing/*.so src/artifactstore/hashing/_kernel.c uv.lock
+	rm -f src/artifactstore/*/*.so src/artifactstore/hashing/_kernel.c src/artifactstore/storage/_publisher.c uv.lock

@@ -20,11 +20,12 @@ from artifactstore.storage.backends.localfs import LocalFileSystemBackend
 from artifactstore.storage.backends.memory import MemoryBackend
 from artifactstore.storage.root import SHARDS, Root, open_root
 from artifactstore.storage.spi import StorageBackend
+from tests.watched_publisher import watch_publisher
 
-#: Files without a name; with one; with one on a file system that has no hard links.
+#: Files without a name; with one; with one on a file system that has no hard links. Their system calls can be watched.
 LOCAL_FORMS = ("localfs-unnamed", "localfs-named", "localfs-without-links")
 _DIRECTORIES = 6 + 2 * SHARDS  # of an empty root, itself among them
-FORMS = ("memory", *LOCAL_FORMS)
+FORMS = ("memory", "localfs", *LOCAL_FORMS)
 
 
 @dataclass
@@ -125,7 +126,9 @@ def make_place(form: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> P
         return Place(form, MemoryBackend(), StagingArea(root.staging), directory)
     if form == "localfs-without-links":
         monkeypatch.setattr(os, "link", _no_links)
-    unnamed = form == "localfs-unnamed"
+    if form != "localfs":
+        watch_publisher(monkeypatch)
+    unnamed = form in ("localfs", "localfs-unnamed")
     staging = StagingArea(root.staging, unnamed=unnamed)
     return Place(form, LocalFileSystemBackend(root, unnamed=unnamed), staging, directory)
 

@@ -14,7 +14,7 @@ from artifactstore.api.http import create_app
 from artifactstore.api.limits import Limits
 from artifactstore.api.server import GatewayRunner
 from artifactstore.bootstrap import open_local
-from artifactstore.settings import Settings
+from artifactstore.settings import LEAST_RESERVE_BYTES, Settings
 from artifactstore.store import Store
 
 
@@ -46,7 +46,7 @@ def settings_for(root: Path, **changes: object) -> Settings:
     defaults: dict[str, object] = {
         "root": root,
         "floor_bytes": 0,
-        "log_reserve_bytes": 2**16,
+        "log_reserve_bytes": LEAST_RESERVE_BYTES,
         "retrieval_interval": 3600.0,  # tests flush when they want to
     }
     return Settings.load(_env_file=None, **{**defaults, **changes})

@@ -26,6 +26,7 @@ from artifactstore.storage.root import Root
 from artifactstore.storage.spi import StorageBackend
 from tests.backends import stored_files
 from tests.syscalls import Syscalls, descriptors_under
+from tests.watched_publisher import watch_publisher
 
 DATA = os.urandom(3 * BLOCK_BYTES + 1234)
 BLAKE3 = Digest.blake3(blake3.blake3(DATA).digest())
@@ -52,7 +53,10 @@ class Local:
 
 
 @pytest.fixture(params=[True, False], ids=["unnamed", "named"])
-async def local(request: pytest.FixtureRequest, empty_root: Path) -> AsyncIterator[Local]:
+async def local(
+    request: pytest.FixtureRequest, empty_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Local]:
+    watch_publisher(monkeypatch)
     root = Root(empty_root)
     backend = LocalFileSystemBackend(root, unnamed=request.param)
     plane = InProcessDataPlane(backend, staging=StagingArea(root.staging, unnamed=request.param))

@@ -35,6 +35,10 @@ _SMALL = 4096
 _SMALL_CONNECTIONS = 64
 _LATENCY_CONNECTIONS = 8  # few enough that a latency is not the time in a queue
 _TOGETHER = 8
+_SLOW = 64
+_SLOW_PIECE, _SLOW_PAUSE = 256 * 1024, 0.05  # bytes and seconds: 5 MB/s each at most
+_MEMORY = Path("/dev/shm")
+_MEMORY_BYTES = 512 * 2**20
 
 DROP, DIGEST = "receive and drop", "receive and digest"
 DIRECT, PROTOCOL = "O_DIRECT writes", "file protocol in C"
@@ -52,7 +56,7 @@ _STARTS: dict[str, Callable[[Path], Contender]] = {
 type Taken = dict[str, list[Sample]]
 
 
-def run(*, root: Path, size: int = 2**30, turns: int = 5, seconds: float = 240.0, small_seconds: float = 3.0) -> Result:
+def run(*, root: Path, size: int = 2**30, turns: int = 5, seconds: float = 180.0, small_seconds: float = 3.0) -> Result:
     """Measure, in the directory `root`; `size` is the large body's, in bytes."""
     facts = machine.facts(root)
     with ExitStack() as running:
@@ -62,17 +66,25 @@ def run(*, root: Path, size: int = 2**30, turns: int = 5, seconds: float = 240.0
         together = _together(servers, size // 4, turns, seconds / 4)
         small, protocol_missing = _small(servers, root, turns, small_seconds)
         idle, loaded = _beside_uploads(contenders[0], size, small_seconds)
+        slow = _throttled(contenders[0], size // 8)
+    memory, memory_missing = _in_memory(min(size // 2, _MEMORY_BYTES), turns)
     notes = {item.name: item.note for item in contenders} | {DIRECT: "the disk: no server", PROTOCOL: "no server"}
-    works = ((_upload_title(size), "GB/s", one), (_together_title(size // 4), "GB/s", together))
+    works = (
+        (_upload_title(size), "GB/s", one),
+        (_together_title(size // 4), "GB/s", together),
+        (f"{_SLOW} uploads of {size / 2**23:g} MiB at once, slow senders", "GB/s", {ArtifactStore.name: [slow]}),
+        (f"one upload of {min(size // 2, _MEMORY_BYTES) / 2**20:g} MiB, to memory: no disk", "GB/s", memory),
+    )
     rows = [
         *_rows(works, notes),
         *_rows(((f"4 KiB uploads, {_SMALL_CONNECTIONS} connections", "requests/s", small),), notes),
         *_rows(((f"4 KiB uploads, {_LATENCY_CONNECTIONS} connections", "requests/s", {"idle": [idle]}),), {}),
         *_rows(((f"4 KiB uploads, {_LATENCY_CONNECTIONS} connections", "requests/s", {_beside(size): [loaded]}),), {}),
     ]
-    ratios = [*_ratios(one, together, small), _p99(idle, loaded)]
+    peak = Ratio(f"{_SLOW} slow uploads at once, peak memory in MiB", slow.extra["peak_mib"], 256.0, at_most=True)
+    ratios = [*_ratios(one, together, small), _p99(idle, loaded), peak, *_memory_ratios(memory)]
     settings: dict[str, str | int | float] = {"size_bytes": size, "turns_at_most": turns, "seconds": seconds}
-    lacking = (*missing, *direct_missing, *protocol_missing)
+    lacking = tuple(dict.fromkeys([*missing, *direct_missing, *protocol_missing, *memory_missing]))
     return Result("ingest", facts, settings, tuple(rows), tuple(ratios), lacking)
 
 
@@ -157,6 +169,42 @@ def _together(contenders: Sequence[Contender], size: int, turns: int, seconds: f
     return take_turns(
         {item.name: partial(_upload, item, bodies) for item in contenders}, turns, seconds=seconds, least=min(turns, 2)
     )
+
+
+class _Slow(RandomBody):
+    """A body that its sender has time for."""
+
+    def __iter__(self) -> Iterator[memoryview]:
+        for piece in super().__iter__():
+            for at in range(0, len(piece), _SLOW_PIECE):
+                time.sleep(_SLOW_PAUSE)
+                yield piece[at : at + _SLOW_PIECE]
+
+
+def _throttled(ours: Contender, size: int) -> Sample:
+    """Many slow uploads at once: what they take of memory."""
+    bodies = [_Slow(size) for _ in range(_SLOW)]
+    ours.server.reset_peak()
+    with ThreadPoolExecutor(_SLOW) as threads:
+        cpu, begin = ours.server.cpu_seconds(), time.perf_counter()
+        for _ in threads.map(ours.store, bodies):
+            pass
+        seconds = time.perf_counter() - begin
+    sample = Sample(_SLOW * size, seconds, ours.server.cpu_seconds() - cpu, {"peak_mib": ours.server.peak_mib()})
+    ours.clear()
+    return sample
+
+
+def _in_memory(size: int, turns: int) -> tuple[Taken, list[str]]:
+    """One upload where there is no disk to wait for: what the servers themselves allow."""
+    if not os.access(_MEMORY, os.W_OK):
+        return {}, [f"uploads to memory: {_MEMORY} cannot be written"]
+    starts = {name: _STARTS[name] for name in (ArtifactStore.name, Naive.name, Nginx.name, DIGEST)}
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=_MEMORY) as directory, ExitStack() as running:
+        contenders, missing = start_all(starts, Path(directory), running)
+        bodies = _Bodies(size, 1)
+        work: dict[str, Turn] = {item.name: partial(_upload, item, bodies) for item in contenders}
+        return take_turns(work, turns, seconds=20.0), missing
 
 
 # --- small bodies ---------------------------------------------------------------------------------------------------
@@ -251,6 +299,13 @@ def _ratios(one: Taken, together: Taken, small: Taken) -> Iterator[Ratio]:
     for name, target in ((DockerRegistry.name, 8.0), (PROTOCOL, 0.2)):
         if name in small:
             yield Ratio.of(f"4 KiB uploads / {name}", small[ArtifactStore.name], small[name], target)
+
+
+def _memory_ratios(memory: Taken) -> Iterator[Ratio]:
+    """What the disk hides, where it is slower than a core."""
+    for name, target in ((Naive.name, 2.0), (DIGEST, 0.85), (Nginx.name, 0.7)):
+        if name in memory:
+            yield Ratio.of(f"one upload to memory, speed / {name}", memory[ArtifactStore.name], memory[name], target)
 
 
 def _p99(idle: Sample, loaded: Sample) -> Ratio:

@@ -22,6 +22,11 @@ TokenRule = Literal["auto", "required", "off"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
+#: On a full disk the database has to grow once by what is in the WAL alone before deletions need no more space: by
+#: 3.5 MiB after 3,000 uploads, 500 at a time (ADR-0013).
+LEAST_RESERVE_BYTES = 4 * 2**20
+
+
 class NamespaceQuota(BaseModel):
     """The most that a namespace may hold; what is not said is no limit."""
 
@@ -50,7 +55,7 @@ class Settings(BaseSettings):
     quotas: Annotated[dict[str, NamespaceQuota], NoDecode] = {}  # by namespace, or "*" for all others
     floor_bytes: int = Field(default=64 * 2**20, ge=0)
     answers_kept: float = Field(default=24 * 3600.0, gt=0, le=366 * 24 * 3600.0)  # of requests with a key
-    log_reserve_bytes: int = Field(default=16 * 2**20, ge=2**16)
+    log_reserve_bytes: int = 16 * 2**20
     cache_bytes: int = Field(default=64 * 2**20, ge=0)
     attestation_keys: Annotated[tuple[Path, ...], NoDecode] = ()  # PEM files, and directories of them
     refuse_bad_signatures: bool = True
@@ -133,6 +138,17 @@ class Settings(BaseSettings):
         if workers > 1:
             raise PydanticCustomError("workers", "this version serves with one process; say 1, or leave it out")
         return workers
+
+    @field_validator("log_reserve_bytes")
+    @classmethod
+    def _lasting(cls, reserve_bytes: int) -> int:
+        if reserve_bytes < LEAST_RESERVE_BYTES:
+            raise PydanticCustomError(
+                "log_reserve_bytes",
+                "less than {least} bytes (4 MiB) does not last for deletions on a full disk",
+                {"least": LEAST_RESERVE_BYTES},
+            )
+        return reserve_bytes
 
     @property
     def require_tokens(self) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, S
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -24,6 +25,7 @@ from artifactstore.dataplane.spi import (
     Inflow,
     IngestHints,
     IngestResult,
+    Stream,
 )
 from artifactstore.domain import names
 from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectRecord, ObjectState, Retrievals
@@ -210,12 +212,16 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
         self, source: Source | Inflow, hints: IngestHints, expected: Sequence[Digest], admit: Admission
     ) -> AsyncIterator[IngestResult]:
         """Publish the bytes and hold the object's lock until the body of the `async with` has recorded them."""
-        stream, size = (source, source.size_bytes) if isinstance(source, Inflow) else stream_of(source)
+        stream: Stream
+        if isinstance(source, bytes | Path | AsyncIterable):
+            stream, size = stream_of(source)
+        else:
+            stream, size = source, source.size_bytes
         if hints.size_hint is None and size is not None:
             hints = replace(hints, size_hint=size)
         if hints.size_hint is not None:
             self.check_size(hints.size_hint)
-        if not isinstance(stream, Inflow):
+        if isinstance(stream, AsyncIterable):
             stream = self._limited(stream, hints.size_hint)
         async with self._lifecycle.ingest(stream, hints, expected, admit=admit, actor=self.caller.actor) as result:
             yield result

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.crash import families, mutations, rot, shim, volume
 from tests.crash.campaign import Campaign, Report, Stop
-from tests.crash.disk import Variant
+from tests.crash.disk import Operation, Variant
 from tests.crash.driver import Fault
 from tests.crash.families import EACH, LOGFLUSH, MAKING, MIGRATION, NOLOGFLUSH, OPENING, Case
 from tests.crash.scarcity import LACKS, lacking, lost_writes
@@ -24,6 +24,7 @@ from tests.crash.shim import Action
 ALL = (MAKING, MIGRATION, OPENING, *EACH)
 #: From this stride on, a family is a sample, of so many scenarios.
 _SAMPLED, _SCENARIOS = 10, 3
+_KINDS = ", ".join(operation.name.lower() for operation in Operation if operation is not Operation.LOST)
 type Cases = tuple[Case, ...]
 ERRORS = (
     Fault(Action.ERROR, argument=errno.EIO),
@@ -133,7 +134,7 @@ FAMILIES: dict[str, Callable[[Campaign, Cases, int], None]] = {
 
 #: A few minutes, for CI; and hours.
 SAMPLE: tuple[str, ...] = (
-    *("promises=1", "kills=40", "torn=60", "shutdowns=60", "forgetting=80", "failed=60", "again=60"),
+    *("promises=1", "kills=40", "torn=60", "shutdowns=60", "forgetting=80", "errors=60", "failed=60", "again=60"),
     *("cuts=8", "scarcity=1", "thin=1", "rot=1"),
 )
 LONG: tuple[str, ...] = (
@@ -153,6 +154,7 @@ def main() -> int:
     parser.add_argument("--mutations", nargs="?", const="", metavar="TEXT", help="those whose names have the text")
     parser.add_argument("--seed", default="1")
     parser.add_argument("--from", dest="start", type=int, default=1, metavar="CALL", help="where the calls begin")
+    parser.add_argument("--calls", default="", metavar="KIND,...", help=f"only calls of these: {_KINDS}")
     parser.add_argument("--first", action="store_true", help="stop at the first finding")
     parser.add_argument("--counts", type=Path, help="write the counts of cases there, as JSON")
     arguments = parser.parse_args()
@@ -170,6 +172,7 @@ def main() -> int:
             campaign = Campaign(
                 *(workspace, shim.Shim(), report, arguments.seed),
                 first=arguments.start,
+                kinds=frozenset(Operation[kind.upper()] for kind in arguments.calls.split(",") if kind),
                 stop_at_first=arguments.first,
             )
             for wanted in arguments.run or SAMPLE:

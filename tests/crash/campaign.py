@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
 import os
+import random
+import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -12,9 +15,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from artifactstore.bootstrap import open_local
 from tests.crash import journal, oracle, volume
-from tests.crash.driver import ROOT, Ended, Fault, Scenario, forked, run
-from tests.crash.journal import Known
+from tests.crash.disk import Operation
+from tests.crash.driver import ROOT, Ended, Fault, Scenario, forked, perform, run, settings_of
+from tests.crash.journal import Journal, Known
 from tests.crash.shim import Shim
 
 _FILLING = ("put_new", "versions", "seal", "token", "delete")
@@ -47,12 +52,21 @@ class Campaign:
     """Runs cases in `workspace`, a directory of its own that is not on a volume. `seed` decides all that is chosen."""
 
     def __init__(
-        self, workspace: Path, shim: Shim, report: Report, seed: str, *, first: int = 1, stop_at_first: bool = False
+        self,
+        workspace: Path,
+        shim: Shim,
+        report: Report,
+        seed: str,
+        *,
+        first: int = 1,
+        kinds: frozenset[Operation] = frozenset(),
+        stop_at_first: bool = False,
     ) -> None:
         self.workspace = workspace
         self.shim = shim
         self.seed = seed
         self.first = first  # of the calls at which something goes wrong
+        self.kinds = kinds  # of these calls; empty: of all
         self.report = report
         self._stop_at_first = stop_at_first
         self._bases: dict[str, Base] = {}
@@ -60,6 +74,20 @@ class Campaign:
         self.first_journal = workspace / "first.journal"
         self.place = workspace / "volume"
         self.image = workspace / "case.image"
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Do in this process, once, what every child does: what that imports, compiles and caches, a fork has."""
+
+        async def work() -> None:
+            async with open_local(settings_of(self.place / ROOT)) as store:
+                await perform(Scenario("warm-up", _FILLING), store, Journal(self.journal), self.place / ROOT, self.seed)
+            await oracle.examine(self.place / ROOT, journal.read(self.journal))
+
+        with volume.memory(self.place):
+            asyncio.run(work())
+        if threading.active_count() > 1:
+            raise RuntimeError(f"a fork would lose the threads {threading.enumerate()}")
 
     # --- bases ------------------------------------------------------------------------------------------------------
 
@@ -87,10 +115,15 @@ class Campaign:
                 self.must(run(self.shim, scenario, self.place, base.journal, f"{self.seed}-base", Fault()))
             base.tree.mkdir()
             volume.copy_tree(self.place, base.tree)
-        volume.make_image(base.image)
-        with volume.mounted(base.image, self.place):
-            volume.copy_tree(base.tree, self.place)
         return base
+
+    def image_of(self, base: Base) -> Path:
+        """The base on an ext4 image, which is made when it is first asked for."""
+        if not base.image.exists():
+            volume.make_image(base.image)
+            with volume.mounted(base.image, self.place):
+                volume.copy_tree(base.tree, self.place)
+        return base.image
 
     def base_in_place(self, name: str) -> Base:
         """A base, laid out on the volume that is mounted."""
@@ -121,7 +154,7 @@ class Campaign:
     @contextmanager
     def on_image(self, base: Base) -> Iterator[Path]:
         """The base on an ext4 image, `case.image`, that can lose its power; to be mounted again afterwards."""
-        volume.copy_image(base.image, self.image)
+        volume.copy_image(self.image_of(base), self.image)
         with volume.mounted(self.image, self.place) as place:
             yield place
 
@@ -158,6 +191,12 @@ class Campaign:
         entries = map(json.loads, self.journal.read_bytes().splitlines())
         return {entry["at"] for entry in entries if entry["kind"] == "done"}
 
+    def begun(self) -> int:
+        """How many calls the last run, which came to its end, had made when something could begin to go wrong."""
+        entries = map(json.loads, self.journal.read_bytes().splitlines())
+        (ended,) = (entry for entry in entries if entry["kind"] == "ended")
+        return int(ended["at"] - ended["calls"])
+
     def judge(self, known: Known, family: str, case: str) -> None:
         """Recover the mounted volume in a process of its own, and count what the oracle says."""
         self.count(family, case, self.lines(lambda: oracle.examine(self.place / ROOT, known)))
@@ -167,6 +206,8 @@ class Campaign:
         outcome, log = self.workspace / "outcome", self.workspace / "oracle.log"
 
         async def work() -> None:
+            # Its threads wait for each other: on one CPU that takes half the time. A run has all, for its races' sake.
+            os.sched_setaffinity(0, {random.choice(sorted(os.sched_getaffinity(0)))})
             outcome.write_text(json.dumps(await look()))
 
         ended = forked(work, log)

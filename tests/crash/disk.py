@@ -9,6 +9,7 @@ promised to all, with whatever lies between chosen by a seeded die. A name and t
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import struct
@@ -104,6 +105,8 @@ class Directory:
 
 
 type Node = File | Directory
+#: Paths with the bytes of a file, or None for a directory; a directory before what is in it.
+type Left = dict[str, bytes | None]
 
 
 def _change(data: bytearray, call: Call) -> None:
@@ -220,18 +223,39 @@ class Disk:
 
     # --- after a cut ------------------------------------------------------------------------------------------------
 
-    def leave(self, target: Path, variant: Variant, dice: random.Random) -> None:
-        """Make what a power cut may leave in the empty directory `target`."""
-        self._leave(self.top, target, variant, dice)
+    def left(self, variant: Variant, dice: random.Random) -> Left:
+        """What a power cut may leave."""
+        left: Left = {}
+        _leave(self.top, "", variant, dice, left)
+        return left
 
-    def _leave(self, directory: Directory, target: Path, variant: Variant, dice: random.Random) -> None:
-        for name, node in _names_left(directory, variant, dice).items():
-            path = target / name
-            if isinstance(node, Directory):
-                path.mkdir()
-                self._leave(node, path, variant, dice)
-            else:
-                path.write_bytes(_bytes_left(node, variant, dice))
+
+def _leave(directory: Directory, above: str, variant: Variant, dice: random.Random, left: Left) -> None:
+    for name, node in _names_left(directory, variant, dice).items():
+        path = f"{above}{name}"
+        if isinstance(node, Directory):
+            left[path] = None
+            _leave(node, f"{path}/", variant, dice, left)
+        else:
+            left[path] = _bytes_left(node, variant, dice)
+
+
+def lay_out(left: Left, target: Path) -> None:
+    """Make what was left in the empty directory `target`."""
+    for path, data in left.items():
+        if data is None:
+            (target / path).mkdir()
+        else:
+            (target / path).write_bytes(data)
+
+
+def digest(left: Left, also: str) -> bytes:
+    """What tells it, and a text beside it, from all others."""
+    hasher = hashlib.sha256(also.encode())
+    for path, data in left.items():
+        hasher.update(f"\n{path}\n{-1 if data is None else len(data)}\n".encode())
+        hasher.update(data or b"")
+    return hasher.digest()
 
 
 def _names_left(directory: Directory, variant: Variant, dice: random.Random) -> dict[str, Node]:

@@ -21,7 +21,7 @@ from typing import Any
 
 from artifactstore.bootstrap import open_local
 from artifactstore.domain.errors import ArtifactStoreError
-from artifactstore.settings import Settings
+from artifactstore.settings import LEAST_RESERVE_BYTES, Settings
 from artifactstore.store import Store
 from tests.crash.journal import Journal
 from tests.crash.operations import OPERATIONS, Abandoned, Act
@@ -29,7 +29,6 @@ from tests.crash.shim import Action, Shim
 
 #: A run that takes so many seconds hangs.
 _PATIENCE = 60
-RESERVE_BYTES = 2**16
 #: Where on a volume the root lies: a directory above it has to be made, too.
 ROOT = Path("srv/root")
 
@@ -60,9 +59,9 @@ class Ended:
         return not self.killed and self.status == 0
 
 
-def settings_of(root: Path, reserve_bytes: int = RESERVE_BYTES) -> Settings:
+def settings_of(root: Path) -> Settings:
     return Settings.load(
-        _env_file=None, root=root, floor_bytes=0, log_reserve_bytes=reserve_bytes, retrieval_interval=3600.0
+        _env_file=None, root=root, floor_bytes=0, log_reserve_bytes=LEAST_RESERVE_BYTES, retrieval_interval=3600.0
     )
 
 

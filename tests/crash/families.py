@@ -32,7 +32,7 @@ def kills(campaign: Campaign, case: Case, *, stride: int = 1, action: Action = A
     scenario, base = case[0], campaign.base(case[1])
     family = f"{action.name.lower()}: {scenario.name}"
     with campaign.family(family):
-        for nth in _points(campaign, family, stride):
+        for nth in _points(campaign, family, stride, case):
             fault = Fault(action, nth)
             with campaign.in_memory(base):
                 ended = campaign.perform(scenario, fault, f"{campaign.seed}-{nth}")
@@ -47,7 +47,7 @@ def shutdowns(campaign: Campaign, case: Case, flag: int, *, stride: int = 1) -> 
     scenario, base = case[0], campaign.base(case[1])
     family = f"shutdown {flag}: {scenario.name}"
     with campaign.family(family):
-        for nth in _points(campaign, family, stride):
+        for nth in _points(campaign, family, stride, case):
             fault = Fault(Action.SHUTDOWN, nth, flag)
             with campaign.on_image(base):
                 ended = campaign.perform(scenario, fault, f"{campaign.seed}-{nth}")
@@ -74,13 +74,19 @@ def forgetting(
             campaign.must(campaign.perform(scenario, Fault(), campaign.seed, record=record))
         first = random.Random(f"{campaign.seed}/{family}").randrange(stride)
         promises = campaign.promises()
+        judged: set[bytes] = set()
         for index, (point, until) in enumerate(disk.states(before, disk.read_calls(record))):
             if index % stride != first or (promised and not promises & set(range(point, min(until, point + 999) + 1))):
                 continue
+            known = campaign.known(base, until)
             for variant in variants:
+                left = before.left(variant, random.Random(f"{campaign.seed}/{point}"))
+                if (mark := disk.digest(left, repr(known.keys))) in judged:
+                    continue  # the call changed nothing that this variant keeps, and nothing was promised since
+                judged.add(mark)
                 with volume.memory(campaign.place):
-                    before.leave(campaign.place, variant, random.Random(f"{campaign.seed}/{point}"))
-                    campaign.judge(campaign.known(base, until), family, f"{variant} after call {point}")
+                    disk.lay_out(left, campaign.place)
+                    campaign.judge(known, family, f"{variant} after call {point}")
 
 
 def errors(campaign: Campaign, case: Case, fault_of: Fault, *, stride: int = 1) -> None:
@@ -89,7 +95,7 @@ def errors(campaign: Campaign, case: Case, fault_of: Fault, *, stride: int = 1) 
     what = errno.errorcode.get(fault_of.argument, "short write")
     family = f"{what}{' from then on' if fault_of.sticky else ''}: {scenario.name}"
     with campaign.family(family):
-        for nth in _points(campaign, family, stride):
+        for nth in _points(campaign, family, stride, case):
             fault = Fault(fault_of.action, nth, fault_of.argument, fault_of.sticky)
             with campaign.in_memory(base):
                 ended = campaign.perform(scenario, fault, f"{campaign.seed}-{nth}", after=_goes_on(campaign, base))
@@ -107,7 +113,7 @@ def failed_and_cut(campaign: Campaign, case: Case, fault_of: Fault, *, stride: i
     family = f"{what}, then a cut: {scenario.name}"
     record = campaign.workspace / "record"
     with campaign.family(family):
-        for nth in _points(campaign, family, stride):
+        for nth in _points(campaign, family, stride, case):
             fault = Fault(fault_of.action, nth, fault_of.argument)
             with campaign.in_memory(base):
                 forgetful = Disk(campaign.place)
@@ -116,7 +122,7 @@ def failed_and_cut(campaign: Campaign, case: Case, fault_of: Fault, *, stride: i
             for _ in disk.states(forgetful, disk.read_calls(record)):
                 pass
             with volume.memory(campaign.place):
-                forgetful.leave(campaign.place, Variant.LEAST, random.Random(0))
+                disk.lay_out(forgetful.left(Variant.LEAST, random.Random(0)), campaign.place)
                 known = campaign.known(base)
                 campaign.judge(known, family, str(fault))
             if nth > (known.calls or 0):
@@ -129,7 +135,7 @@ def killed_and_cut(campaign: Campaign, case: Case, *, stride: int = 1) -> None:
     family = f"killed, opened, cut: {scenario.name}"
     records = (campaign.workspace / "record", campaign.workspace / "record-again")
     with campaign.family(family):
-        for nth in _points(campaign, family, stride):
+        for nth in _points(campaign, family, stride, case):
             fault = Fault(Action.KILL, nth)
             with campaign.in_memory(base):
                 forgetful = Disk(campaign.place)
@@ -140,7 +146,7 @@ def killed_and_cut(campaign: Campaign, case: Case, *, stride: int = 1) -> None:
                 for _ in disk.states(forgetful, disk.read_calls(record)):
                     pass
             with volume.memory(campaign.place):
-                forgetful.leave(campaign.place, Variant.LEAST, random.Random(0))
+                disk.lay_out(forgetful.left(Variant.LEAST, random.Random(0)), campaign.place)
                 campaign.judge(campaign.known(base), family, str(fault))
             if first.clean:
                 break
@@ -164,11 +170,11 @@ def _goes_on(campaign: Campaign, base: Base) -> object:
 
 
 def random_cuts(campaign: Campaign, count: int) -> None:
-    """Eight writers, and the power fails at some call of theirs."""
+    """Eight writers, and the power fails at some call of theirs. The cases have numbers, and begin with `first`."""
     family = "power cuts under 8 writers"
     base = campaign.base("filled")
     with campaign.family(family):
-        for number in range(count):
+        for number in range(campaign.first, campaign.first + count):
             dice = random.Random(f"{campaign.seed}/cut/{number}")
             fault = Fault(Action.SHUTDOWN, int(dice.triangular(1, 3000, 200)), dice.choice((LOGFLUSH, NOLOGFLUSH)))
             with campaign.on_image(base):
@@ -185,7 +191,7 @@ def recoveries(campaign: Campaign, case: Case, fault_of: Fault, *, stride: int) 
     family = f"{what} {errno.errorcode.get(fault_of.argument, '')} in recovery: {scenario.name}".replace("  ", " ")
     crashed = Base("crashed", campaign.workspace / "crashed", base.journal, base.image)
     with campaign.family(family):
-        for killed in _points(campaign, family, stride):
+        for killed in _points(campaign, family, stride, case):
             with campaign.in_memory(base):
                 ended = campaign.perform(scenario, Fault(Action.KILL, killed), f"{campaign.seed}-{killed}")
                 known = campaign.known(base)
@@ -203,6 +209,21 @@ def recoveries(campaign: Campaign, case: Case, fault_of: Fault, *, stride: int) 
                     break
 
 
-def _points(campaign: Campaign, family: str, stride: int) -> Iterator[int]:
-    first = campaign.first + random.Random(f"{campaign.seed}/{family}").randrange(stride)
-    yield from range(first, 100_000, stride)
+def _points(campaign: Campaign, family: str, stride: int, case: Case | None = None) -> Iterator[int]:
+    """The numbers of the calls that go wrong: every so many of all; or of those of a kind, if only these are wanted."""
+    first = random.Random(f"{campaign.seed}/{family}").randrange(stride)
+    if case is None or not campaign.kinds:
+        yield from range(campaign.first + first, 100_000, stride)
+    else:
+        numbers = [number for number in _of_kinds(campaign, case) if number >= campaign.first]
+        yield from numbers[first::stride]
+
+
+def _of_kinds(campaign: Campaign, case: Case) -> list[int]:
+    """The numbers of the calls of the campaign's kinds in a run without a fault."""
+    base, record = campaign.base(case[1]), campaign.workspace / "record"
+    with campaign.in_memory(base):
+        campaign.must(campaign.perform(case[0], Fault(), campaign.seed, record=record))
+    begun = campaign.begun()
+    calls = disk.read_calls(record)
+    return [call.number - begun for call in calls if call.operation in campaign.kinds and call.number > begun]

@@ -63,7 +63,7 @@ class Journal:
 @dataclass(slots=True)
 class _Key:
     allowed: list[Value]
-    unanswered: list[Value] = field(default_factory=list)  # of those, what no answer vouches for
+    unanswered: list[Value] = field(default_factory=list)  # of those, what the last answer may not speak of
     running: dict[int, Value] = field(default_factory=dict)
     overlapping: dict[int, list[Value]] = field(default_factory=dict)
 
@@ -118,8 +118,9 @@ def _apply(keys: dict[str, _Key], claims: dict[int, dict[str, Value]], known: Kn
             for name, value in (entry.get("claims") or claims.get(number, {})).items():
                 key = keys.setdefault(name, _Key([ABSENT]))
                 key.running.pop(number, None)
-                key.allowed = [value, *key.overlapping.pop(number, [])]
-                key.unanswered = []
+                beside = key.overlapping.pop(number, [])
+                key.allowed = [value, *beside]
+                key.unanswered = beside
         case "failed":
             known.failed.append(entry["error"])
             for name, value in claims.get(number, {}).items():

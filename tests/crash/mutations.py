@@ -6,6 +6,7 @@ Those of EQUIVALENT cannot be told from outside of the process by what is promis
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,14 +16,20 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.crash import shim
+
 SOURCES = Path(__file__).parents[2] / "src"
 _PACKAGE = "artifactstore"
-_PATIENCE = 280
+#: Seconds for the cases of one mutation.
+_PATIENCE = 90
 
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """`old`, which stands once in `file`, becomes `new`; `cases` are arguments of `python -m tests.crash`."""
+    """`old`, which stands once in `file`, becomes `new`; `cases` are arguments of `python -m tests.crash`.
+
+    `file`: of the package, or of the project where it begins with `native/`; then the publisher is compiled anew.
+    """
 
     name: str
     file: str
@@ -31,9 +38,14 @@ class Mutation:
     cases: str
     equivalent: str | None = None  # why nothing can turn red
 
+    @property
+    def native(self) -> bool:
+        """Whether it changes what is compiled."""
+        return self.file.startswith("native/")
+
     def apply(self, sources: Path) -> None:
-        """Change a copy of the sources. ValueError: the text is not there, or more than once."""
-        path = sources / _PACKAGE / self.file
+        """Change a copy of the sources, beside which `native` is. ValueError: the text is not there just once."""
+        path = sources.parent / self.file if self.native else sources / _PACKAGE / self.file
         text = path.read_text()
         if text.count(self.old) != 1:
             raise ValueError(f"{self.name}: {self.file} has the text {text.count(self.old)} times")
@@ -41,7 +53,9 @@ class Mutation:
 
 
 _LOCALFS = "storage/backends/localfs.py"
+_PUBLISHER = "native/publisher/publisher.c"
 _PUTS = "--only put_new --run promises=1"
+_FAILED_PUTS = "--only put_new --calls sync --run failed=1"
 _HEALS = "--only heal --run promises=1"
 
 MUTATIONS = (
@@ -66,7 +80,36 @@ MUTATIONS = (
         "        pass  # also when",
         "--only delete --run promises=1",
     ),
-    Mutation("a small body is not synced", _LOCALFS, "        os.fdatasync(self.fd)\n", "", _PUTS),
+    Mutation(
+        "a small body is not synced",
+        _PUBLISHER,
+        "    if (error == 0 && fdatasync(j->outcome.file) != 0)\n        error = errno;\n",
+        "",
+        _PUTS,
+    ),
+    Mutation(
+        "a small body whose sync failed is published",
+        _PUBLISHER,
+        "    if (error == 0 && fdatasync(j->outcome.file) != 0)\n        error = errno;\n",
+        "    if (error == 0)\n        (void)fdatasync(j->outcome.file);\n",
+        _FAILED_PUTS,
+    ),
+    Mutation(
+        "a small object's directory is not synced",
+        _PUBLISHER,
+        "fsync(directory) != 0",
+        "0",
+        _PUTS,
+    ),
+    Mutation(
+        "a small object's name that could not be made durable stays",
+        _PUBLISHER,
+        "        unlinkat(directory, j->name, 0);\n",
+        "",
+        _FAILED_PUTS,
+        "the store replaces what no event vouches for; only a data plane without a registry would trust it "
+        "(tests/conformance)",
+    ),
     Mutation(
         "a staged body is not synced",
         "dataplane/staging.py",
@@ -80,21 +123,21 @@ MUTATIONS = (
         "        os.fdatasync(self._descriptor)\n",
         "        try:\n            os.fdatasync(self._descriptor)\n        except OSError:\n"
         "            os.fdatasync(self._descriptor)\n",
-        "--only put_new --run failed=1",
+        "--only put_new --calls sync --run failed=1",
     ),
     Mutation(
         "a failed sync of a directory is no failure",
         "storage/durability.py",
         "        os.fsync(descriptor)\n",
         "        try:\n            os.fsync(descriptor)\n        except OSError:\n            pass\n",
-        "--only put_new --run failed=1",
+        "--only put_new --calls sync --run failed=1",
     ),
     Mutation(
         "a copy that a verification finds sound is not synced",
         "dataplane/inproc.py",
         "            await self._backend.sync(address)\n",
         "            pass\n",
-        "--only heal --from 30 --run failed=1",
+        "--only heal --calls sync --run failed=1",
     ),
     Mutation(
         "a directory's name is not synced",
@@ -115,14 +158,14 @@ MUTATIONS = (
         "storage/root.py",
         "    sync_directory(root.objects)\n",
         "",
-        "--only making --from 270 --run again=1",
+        "--only making --calls sync --run again=1",
     ),
     Mutation(
         "the root's own name is not synced when its making goes on",
         "storage/root.py",
         "    _sync_name(root.path)\n",
         "",
-        "--only making --run again=1",
+        "--only making --calls sync --run again=1",
     ),
     Mutation(
         "the format file is not synced",
@@ -145,7 +188,7 @@ MUTATIONS = (
         "def _make(root: Root) -> None:\n",
         "def _make(root: Root) -> None:\n"
         '    (root.path / "format").write_text(json.dumps({"format": FORMAT, "software": SOFTWARE}))\n',
-        "--only making --from 20 --run kills=2",
+        "--only making --run kills=20",
     ),
     Mutation(
         "commits are not synced",
@@ -169,7 +212,7 @@ MUTATIONS = (
         "lifecycle.py",
         "            with self._forgetting(blake3):  # before its bytes go\n",
         "            await self._dataplane.delete_object(blake3)\n            with self._forgetting(blake3):\n",
-        "--only delete --run kills=1",
+        "--only delete --calls sync --run kills=1",
     ),
     Mutation(
         "the bytes are said to be gone before they are",
@@ -178,35 +221,35 @@ MUTATIONS = (
         "            await self._registry.purge_object(blake3, actor=actor)\n",
         "            await self._registry.purge_object(blake3, actor=actor)\n"
         "            await self._dataplane.delete_object(record.address)\n",
-        "--only delete --run kills=1",
+        "--only delete --calls unlink --run kills=1",
     ),
     Mutation(
         "unfinished deletions are not finished at a start",
         "bootstrap.py",
         "if not read_only and (finished := await store.recover()):",
         "if not read_only and (finished := 0):",
-        "--only delete --run kills=1",
+        "--only delete --calls unlink --run kills=1",
     ),
     Mutation(
         "staging is not swept at a start",
         "dataplane/staging.py",
-        "            path.unlink(missing_ok=True)\n        return Staged",
-        "            pass\n        return Staged",
-        "--only heal --from 30 --run kills=1",
+        "                path.unlink(missing_ok=True)\n        except OSError as error:\n",
+        "                pass\n        except OSError as error:\n",
+        "--only heal --calls rename --run kills=1",
     ),
     Mutation(
         "a copy is mended in place",
         _LOCALFS,
         "            link_staged(staged, temporary)\n            temporary.rename(path)\n",
         "            path.chmod(0o640)\n            path.write_bytes(os.pread(staged.fd, staged.size_bytes, 0))\n",
-        "--only heal --from 30 --run kills=1",
+        "--only heal --run kills=100",
     ),
     Mutation(
         "a copy that is cut short is trusted",
         "dataplane/inproc.py",
         "if kept is not None and kept.size_bytes == size_bytes:",
         "if kept is not None:",
-        "--only heal --run kills=50",
+        _HEALS,
         "the size is looked at before, too (lifecycle._looked_at), which marks the copy and has it replaced",
     ),
     Mutation(
@@ -214,21 +257,24 @@ MUTATIONS = (
         "lifecycle.py",
         "        if reason is None:\n            return record\n",
         "        return record\n",
-        "--only heal --from 95 --run failed=1",
+        "--only heal --calls sync --run failed=1",
     ),
     Mutation(
         "a failed COMMIT is taken for one that succeeded",
         "registry/log.py",
         "        if not there:\n            raise failed.cause\n",
         "",
-        "--only put_new --run errors=1",
+        "--only put_new --calls sync --run errors=1",
     ),
     Mutation(
         "an answer comes before the commit",
         "registry/log.py",
-        "            transaction.commit()\n        except Exception as error:",
-        '            connection.exec_driver_sql("SELECT 1")\n        except Exception as error:',
-        "--only put_new --run kills=1",
+        "        try:\n            transaction.commit()\n",
+        "        for request, outcome in batch.outcomes.items():\n"
+        "            request.future.get_loop().call_soon_threadsafe(_resolve, request.future, outcome)\n"
+        '        __import__("time").sleep(0.02)\n'
+        "        try:\n            transaction.commit()\n",
+        "--only put_new --calls sync --run kills=1",
     ),
     Mutation(
         "views are folded in another transaction",
@@ -236,7 +282,7 @@ MUTATIONS = (
         "            self._views.store(connection, rows)\n",
         '            connection.execute("COMMIT")\n            connection.execute("BEGIN")\n'
         "            self._views.store(connection, rows)\n",
-        "--only put_new --run kills=4",
+        "--only put_new --calls sync --run kills=1",
         "views that are not at the last event are folded anew by a start, and no answer is given in between",
     ),
     Mutation(
@@ -245,14 +291,14 @@ MUTATIONS = (
         "            connection.execute(DropTable(old))\n",
         "            connection.execute(DropTable(old))\n"
         '            driver(connection).execute("COMMIT")\n            driver(connection).execute("BEGIN")\n',
-        "--only rebuild --run kills=1",
+        "--only rebuild --calls sync --run kills=1",
     ),
     Mutation(
         "a put and a deletion do not exclude each other",
         "lifecycle.py",
         "                await held.enter_async_context(self.locks.hold(identity.blake3.value))\n",
         "",
-        "--only delete_and_put --run kills=1",
+        "--only delete_and_put --calls unlink,sync --from 60 --run kills=1",
     ),
     # --- not to be seen from outside ----------------------------------------------------------------------------------
     Mutation(
@@ -260,7 +306,7 @@ MUTATIONS = (
         _LOCALFS,
         "            path.unlink(missing_ok=True)\n            raise\n        return True",
         "            raise\n        return True",
-        "--only put_new --run failed=1",
+        "--only put_new --calls sync --run failed=1",
         "the store replaces what no event vouches for; only a data plane without a registry would trust it "
         "(tests/conformance)",
     ),
@@ -285,7 +331,7 @@ MUTATIONS = (
         "registry/reserve.py",
         "                os.fsync(descriptor)\n",
         "",
-        "--only opening --run promises=1",
+        "--only opening --run forgetting=1",
         "nothing is promised of it after a cut: a start looks whether it is whole, and makes it again",
     ),
     Mutation(
@@ -293,7 +339,7 @@ MUTATIONS = (
         "registry/reserve.py",
         "            sync_directory(self._file.parent)\n        except OSError:\n            # Half",
         "        except OSError:\n            # Half",
-        "--only opening --run promises=1",
+        "--only opening --run forgetting=1",
         "as the one before",
     ),
     Mutation(
@@ -301,7 +347,7 @@ MUTATIONS = (
         "registry/reserve.py",
         "            self._file.unlink()\n            sync_directory(self._file.parent)\n",
         "            self._file.unlink()\n",
-        "--only opening --run promises=1",
+        "--only opening --run forgetting=1",
         "as the one before",
     ),
 )
@@ -310,34 +356,62 @@ MUTATIONS = (
 def control(only: str = "") -> int:
     """Apply each mutation in turn; the exit status says whether each did what is expected of it."""
     unexpected = 0
+    library = shim.build(Path("build").absolute())
     for mutation in MUTATIONS:
         if only not in mutation.name:
             continue
         begun = time.monotonic()
-        red = _is_red(mutation)
-        expected = mutation.equivalent is None
-        unexpected += red != expected
-        verdict = "red" if red else "green"
-        remark = "" if red == expected else "   <-- NOT EXPECTED"
-        print(f"{verdict:6}{mutation.name} ({time.monotonic() - begun:.0f} s){remark}", flush=True)
+        verdict, cases = _verdict(mutation, library)
+        expected = verdict == ("red" if mutation.equivalent is None else "green")
+        unexpected += not expected
+        took = f"{cases} cases, {time.monotonic() - begun:.0f} s"
+        print(f"{verdict:10}{mutation.name} ({took}){'' if expected else '   <-- NOT EXPECTED'}", flush=True)
     return bool(unexpected)
 
 
-def _is_red(mutation: Mutation) -> bool:
+def _verdict(mutation: Mutation, library: Path) -> tuple[str, int]:
+    """`red`; `green`, after all its cases; or `undecided`, when its time ran out. And how many cases that took."""
     with tempfile.TemporaryDirectory(prefix="crash-mutation-") as name:
-        sources = Path(name)
-        shutil.copytree(SOURCES, sources, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        sources, counts = Path(name) / "src", Path(name) / "counts"
+        shutil.copytree(SOURCES, sources)  # with what is compiled already: times are kept
+        shutil.copytree(SOURCES.parent / "native", sources.parent / "native")
         mutation.apply(sources)
-        environment = {**os.environ, "PYTHONPATH": str(sources)}
-        command = [sys.executable, "-B", "-m", "tests.crash", "--first", *mutation.cases.split()]
+        if mutation.native:
+            _compile(sources)
+        environment = {**os.environ, **shim.loading(library), "PYTHONPATH": str(sources)}
+        options = ("--first", "--counts", str(counts), *mutation.cases.split())
         with subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-B", "-m", "tests.crash", *options],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         ) as running:
-            try:
-                out, err = running.communicate(timeout=_PATIENCE)
-            except BaseException:
-                running.terminate()  # it has file systems to unmount
-                raise
-    if running.returncode not in (0, 1) or " cases, " not in out:
-        raise RuntimeError(f"{mutation.name}: the harness failed:\n{out}\n{err}")
-    return running.returncode == 1
+            out, ran_out = _output(running)
+        if not counts.exists() or (not ran_out and running.returncode not in (0, 1)):
+            raise RuntimeError(f"{mutation.name}: the harness failed:\n{out}")
+        report = json.loads(counts.read_text())
+    cases = sum(report["cases"].values())
+    if report["findings"]:
+        return "red", cases
+    return ("undecided" if ran_out or cases == 0 else "green"), cases
+
+
+def _compile(sources: Path) -> None:
+    """Put a new publisher in the place of the one that was copied."""
+    build = sources / _PACKAGE / "storage" / "build.py"
+    (sources / "native").symlink_to(sources.parent / "native")  # cffi looks for the C from where it puts the module
+    code = f"import runpy; runpy.run_path({str(build)!r})['publisher'].compile(tmpdir={str(sources)!r})"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def _output(running: subprocess.Popen[str]) -> tuple[str, bool]:
+    """All it says, and whether it was ended because its time ran out."""
+    try:
+        return running.communicate(timeout=_PATIENCE)[0], False
+    except subprocess.TimeoutExpired:
+        running.terminate()  # it has file systems to unmount
+        return running.communicate()[0], True
+    except BaseException:
+        running.terminate()
+        raise

@@ -12,15 +12,17 @@ import io
 import os
 import random
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import blake3
 
+from artifactstore.content import LocalContent
 from artifactstore.domain.artifact import Artifact
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import ArtifactStoreError
@@ -79,6 +81,7 @@ class Act:
         self.store = store
         self.journal = journal
         self.root = root
+        self.dice = random.Random(seed)
         self._seed = seed
         self._numbers = iter(range(1_000_000))
 
@@ -231,8 +234,13 @@ async def delete_and_put(act: Act) -> None:
     await act.put(content)
     await act.delete(content)
     await act.put(content)
-    beside = await asyncio.gather(act.delete(content), act.put(content), act.put(content), return_exceptions=True)
-    raise_first(beside)
+
+    async def later(request: Coroutine[Any, Any, None]) -> None:
+        await asyncio.sleep(act.dice.random() / 500)  # as long as a request takes
+        await request
+
+    beside = (later(act.delete(content)), later(act.put(content)), later(act.put(content)))
+    raise_first(await asyncio.gather(*beside, return_exceptions=True))
 
 
 @operation
@@ -281,22 +289,34 @@ async def token(act: Act) -> None:
 
 @operation
 async def heal(act: Act) -> None:
-    """A stored copy goes bad, is found bad, and is mended by an upload while a reader holds what was sound."""
+    """A stored copy goes bad, is found bad, and is mended by an upload while readers hold what was there."""
     for size, replaced in ((SMALL, True), (LARGE, True), (SMALL, False)):
         content = act.content(size)
         await act.put(content)
         async with AsyncExitStack() as held:
-            reader = await held.enter_async_context(await act.store.open_object(content.sha256)) if replaced else None
+            readers = []
+            if replaced:
+                readers.append((await held.enter_async_context(await opened(act, content)), content.data))
             async with act.claim({content.key: DAMAGED}):
                 spoil(act.stored_file(content), replaced)
+                if size == LARGE:  # a small one is read from memory
+                    readers.append((await held.enter_async_context(await opened(act, content)), bytes(size)))
                 if replaced:  # that it is cut short is seen by whoever puts it again
                     await act.store.verify_object(content.sha256)
             await mend(act, content, verify=replaced)
-            if reader is not None:
+            for reader, had in readers:
                 read = b"".join([chunk async for chunk in reader.chunks()])
-                act.require(read == content.data, "a reader lost the copy that it held to a mend")
-        verified = await act.store.verify_object(content.sha256)
-        act.require(verified.verified, "a mended object is not sound")
+                act.require(read == had, "a reader lost the copy that it held to a mend")
+        if replaced:
+            verified = await act.store.verify_object(content.sha256)
+            act.require(verified.verified, "a mended object is not sound")
+        else:  # no verification, since that syncs: the upload alone must have made it durable
+            async with await opened(act, content) as reader:
+                act.require(b"".join([chunk async for chunk in reader.chunks()]) == content.data, "a mend was none")
+
+
+async def opened(act: Act, content: Content) -> LocalContent:
+    return await act.store.open_object(content.sha256)
 
 
 async def mend(act: Act, content: Content, *, verify: bool) -> None:

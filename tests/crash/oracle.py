@@ -115,12 +115,8 @@ def check_database(root: Path, known: Known, findings: Findings) -> None:
         for key, allowed in known.keys.items():
             if key.startswith("event/"):
                 findings.require(leaves.get(int(key[6:])) in allowed, f"the log lost or changed {key}")
-        spoilt = {
-            Content.parse(key[7:]).blake3.value
-            for key, allowed in known.keys.items()
-            if key.startswith("object/") and DAMAGED in allowed
-        }
-        put = {Content.parse(key[7:]).blake3.value for key, allowed in known.keys.items() if STORED in allowed}
+        spoilt = _may_be(known.keys, DAMAGED)
+        put = _may_be(known.unanswered, STORED)
         present = set()
         for key, algorithm, sha256, size, state in connection.execute(
             "SELECT blake3, primary_algorithm, sha256, size_bytes, state FROM objects"
@@ -146,8 +142,8 @@ def check_database(root: Path, known: Known, findings: Findings) -> None:
 
 def _may_be(keys: dict[str, list[Value]], state: str) -> set[bytes]:
     """The objects, by BLAKE3, that may be in this state."""
-    found = (key.removeprefix("object/") for key, allowed in keys.items() if state in allowed)
-    return {Content.parse(spec).blake3.value for spec in found}
+    found = (key.removeprefix("object/") for key, allowed in keys.items() if key.startswith("object/"))
+    return {Content.parse(spec).blake3.value for spec in found if state in keys[f"object/{spec}"]}
 
 
 def _digests(path: Path) -> tuple[bytes, bytes]:

@@ -23,8 +23,6 @@ from tests.crash.families import NOLOGFLUSH
 from tests.crash.journal import Journal
 from tests.crash.operations import LARGE, OPERATIONS, SMALL, Act
 
-#: The least reserve that lasts for what is deleted here.
-_RESERVE_BYTES = 2**20
 #: Takes something away from the process or the volume for as long as the context lasts.
 type Lack = Callable[[Path], AbstractContextManager[None]]
 
@@ -128,7 +126,7 @@ def _run(campaign: Campaign, work: Callable[[Store, Journal], Awaitable[None]]) 
     async def run() -> None:
         journal = Journal(campaign.journal, lambda: campaign.shim.count)
         campaign.shim.watch(campaign.place, exempt=journal.fd)
-        async with open_local(settings_of(campaign.place / ROOT, _RESERVE_BYTES), actor="local:crash") as store:
+        async with open_local(settings_of(campaign.place / ROOT), actor="local:crash") as store:
             await work(store, journal)
 
     return forked(run, campaign.journal.with_suffix(".log"))
@@ -142,7 +140,7 @@ def lost_writes(campaign: Campaign, times: int) -> None:
         for number in range(times):
             with volume.memory(campaign.workspace / "thin", "size=12m") as below:
                 image = below / "image"
-                volume.copy_image(base.image, image)
+                volume.copy_image(campaign.image_of(base), image)
 
                 async def work(store: Store, journal: Journal, seed: str = f"{campaign.seed}-{number}") -> None:
                     act = Act(store, journal, campaign.place / ROOT, seed)

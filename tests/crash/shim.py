@@ -39,9 +39,14 @@ def preloaded() -> bool:
     return "crash-shim.so" in os.environ.get(_PRELOAD, "")
 
 
+def loading(library: Path) -> dict[str, str]:
+    """The variables of a process that begins under the library."""
+    return {_PRELOAD: str(library)}
+
+
 def run_again(library: Path) -> None:
     """Begin this program anew, in this process, under the library."""
-    os.environ[_PRELOAD] = str(library)
+    os.environ.update(loading(library))
     os.execv(sys.executable, [sys.executable, "-B", "-m", "tests.crash", *sys.argv[1:]])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -221,7 +221,11 @@ async def test_what_a_client_does_not_read_is_not_piled_up_in_the_kernel(start_g
     gateway = await start_gateway(send_timeout=0.5)
     stored = await gateway.store.put_object(os.urandom(32 * 2**20))
     most = 0
-    with socket.socket() as client:
+    with ExitStack() as others, socket.socket() as client:
+        for _ in range(512):
+            other = others.enter_context(socket.socket())
+            other.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(other, ("127.0.0.1", gateway.port))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", gateway.port))
         client.sendall(request("GET", f"/v1/objects/{stored.identity.blake3}").encode())

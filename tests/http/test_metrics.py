@@ -8,6 +8,7 @@ import os
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from artifactstore.dataplane.blocks import BLOCK_BYTES
 from artifactstore.hashing import active_kernel
 from tests.conftest import Gateway
 from tests.http.conftest import Client
@@ -135,13 +136,14 @@ async def test_no_label_is_what_a_client_chose(gateway: Gateway, http: Client) -
 
 async def test_an_upload_under_way_is_seen(gateway: Gateway, http: Client) -> None:
     wire = await connect(gateway)
-    await wire.send(request("POST", "/v1/objects", "Content-Length: 800000") + "x" * 700_000)
+    await wire.send(request("POST", "/v1/objects", f"Content-Length: {BLOCK_BYTES + 100_000}"))
+    await wire.send("x" * (BLOCK_BYTES + 50_000))
     samples = await scrape(http)
     while value(samples, "promised_bytes") != 100_000 or not value(samples, "staging_bytes"):
         await wire.pause()
         samples = await scrape(http)
     assert value(samples, "uploads_in_flight") == value(samples, "staging_files") == 1
-    assert value(samples, "staging_bytes") <= 700_000
+    assert value(samples, "staging_bytes") == BLOCK_BYTES
     assert value(samples, "http_requests_in_flight") == 2
     await wire.close()
     await settled(gateway)
@@ -150,7 +152,7 @@ async def test_an_upload_under_way_is_seen(gateway: Gateway, http: Client) -> No
         samples = await scrape(http)
     for name in ("uploads_in_flight", "staging_files", "staging_bytes", "promised_bytes"):
         assert value(samples, name) == 0, name
-    assert value(samples, "http_received_bytes_total") == 700_000
+    assert value(samples, "http_received_bytes_total") == BLOCK_BYTES + 50_000
     outcomes = labelled(samples, "http_requests_total")
     assert sum(count for (_, route, _), count in outcomes.items() if route == "/v1/objects") == 1
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from artifactstore.bootstrap import open_local
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import StorageFullError
+from artifactstore.registry.sqlite import open_writer, write_back
+from artifactstore.settings import LEAST_RESERVE_BYTES
 from artifactstore.store import Store
 from tests.conftest import settings_for
 
@@ -136,3 +140,39 @@ async def test_nothing_else_is_recorded_in_the_space_of_the_reserve(small_disk: 
         assert await no_deletions(store, range(deleted, 300)) == 0
         await store.delete_object(kept.identity.blake3)
         assert await store.registry.verify_views() is None
+
+
+async def test_the_least_reserve_lasts_for_hundreds_of_deletions_that_free_nothing(small_disk: Path) -> None:
+    """Somebody else holds the bytes: all that is to be had is the reserve. Uploads at once let the log grow most."""
+    settings = settings_for(small_disk / "root", log_reserve_bytes=LEAST_RESERVE_BYTES)
+    async with open_local(settings) as store:
+        stored = await asyncio.gather(*(store.put_object(os.urandom(100)) for _ in range(500)))
+        (small_disk / "held").mkdir()
+        for path in filter(Path.is_file, (settings.root / "objects").rglob("*")):
+            (small_disk / "held" / path.name).hardlink_to(path)
+        fill(small_disk)
+        for item in stored:
+            await store.delete_object(item.identity.blake3)
+        assert not (settings.root / "reserve").exists()
+        assert await store.registry.deleting() == []
+        assert await store.registry.verify_views() is None
+
+
+async def test_the_wal_is_written_back_only_where_the_database_has_room_to_grow(small_disk: Path) -> None:
+    file = small_disk / "log.sqlite3"
+    writer = open_writer(file)
+
+    def add(connection: Connection) -> None:
+        with connection.begin():
+            connection.exec_driver_sql("CREATE TABLE items (content BLOB)")
+            connection.exec_driver_sql("INSERT INTO items VALUES (zeroblob(1000000))")
+
+    await writer.run(add)
+    before = file.stat().st_size
+    filler = fill(small_disk)
+    await writer.run(write_back)
+    assert file.stat().st_size == before, "half of it would take the room of the next commit"
+    filler.unlink()
+    await writer.run(write_back)
+    assert file.stat().st_size > 1_000_000
+    await writer.close()

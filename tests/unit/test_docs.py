@@ -238,11 +238,11 @@ def status_of(node: ast.expr) -> int:
 
 
 def codes_made_in_the_api() -> dict[str, int]:
-    """Codes that are no error of the domain, with their status: from calls of `problem`, and aiohttp's refusals."""
+    """Codes that are no error of the domain, with their status: from calls of `problem`, and refusals as aiohttp's."""
     found = {
         HTTPStatus(status).phrase.lower().replace(" ", "-"): status
         for status in (404, 405, 408, 415, 417)  # what aiohttp and the routes raise as HTTPException
-    } | {FramingTooLargeError.code: FramingTooLargeError.status_code}
+    }
     for path in (PROJECT / "src/artifactstore/api").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "problem":
@@ -250,6 +250,7 @@ def codes_made_in_the_api() -> dict[str, int]:
                 if isinstance(code, ast.Constant):
                     assert isinstance(code.value, str)
                     found[code.value] = status_of(status)
+    found[FramingTooLargeError.code] = FramingTooLargeError.status_code  # it has a code of its own
     return found
 
 

@@ -45,6 +45,7 @@ def test_a_file_that_is_not_text_is_refused(monkeypatch: pytest.MonkeyPatch, tmp
         ("body_timeout", "0"),
         ("quotas", '{"A": {}}'),
         ("quotas", "{"),
+        ("log_reserve_bytes", "4194303"),
     ],
 )
 def test_a_bad_setting_is_named_in_one_line(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from artifactstore.bootstrap import open_local
+from artifactstore.dataplane.ingestion import SMALL_BYTES
 from artifactstore.domain.artifact import ObjectState
 from artifactstore.domain.caller import Caller
 from artifactstore.domain.digest import Algorithm, Digest
@@ -326,7 +327,8 @@ async def test_a_verification_reads_where_the_object_is_now(store: Store, monkey
 async def test_a_copy_that_could_not_be_mended_durably_is_not_trusted_afterwards(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: bytes | None
 ) -> None:
-    stored = await store.put_object(DATA)
+    data = bytes(SMALL_BYTES + 1)  # so that it is staged, and Python syncs its directory
+    stored = await store.put_object(data)
     (path,) = files(tmp_path / "root")
     path.unlink()
     if left is not None:
@@ -343,10 +345,10 @@ async def test_a_copy_that_could_not_be_mended_durably_is_not_trusted_afterwards
 
     monkeypatch.setattr(localfs, "sync_directory", failing)
     with pytest.raises(StorageError):
-        await store.put_object(DATA)
+        await store.put_object(data)
     assert (await store.object(stored.identity.blake3)).state is ObjectState.DAMAGED
     monkeypatch.setattr(localfs, "sync_directory", counted)
-    await store.put_object(DATA)
+    await store.put_object(data)
     assert synced == [path.parent]
     assert (await store.object(stored.identity.blake3)).state is ObjectState.LIVE
     synced.clear()

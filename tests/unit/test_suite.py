@@ -7,7 +7,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
 #: Run by a target of its own.
-APART = {"tests/hostile", "tests/mounts"}
+APART = {"tests/hostile", "tests/mounts", "tests/proxy"}
 
 
 def test_every_folder_of_tests_is_run() -> None:
@@ -15,4 +15,5 @@ def test_every_folder_of_tests_is_run() -> None:
     folders = {f"tests/{path.name}" for path in (PROJECT / "tests").iterdir() if (path / "__init__.py").is_file()}
     assert folders == {*options["testpaths"], *APART}
     assert not list((PROJECT / "tests").glob("test_*.py"))
-    assert "make test-mounts" in (PROJECT / ".ci" / "run").read_text()
+    for target in ("make test-mounts", "make test-proxy"):
+        assert target in (PROJECT / ".ci" / "run").read_text()

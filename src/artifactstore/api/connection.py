@@ -27,11 +27,10 @@ from artifactstore.api.requests import Observatory
 _HEAD_ENDS = b"\r\n\r\n"
 #: How a chunked body ends that has no trailers, and no other: a trailer's line has a colon.
 _CHUNKS_END = b"\r\n0\r\n\r\n"
-
-
-#: What the kernel keeps of an answer that the client's window has no room for, in bytes. Its own limit, 4 MiB for each
-#: connection, lets a thousand clients that do not read have all the memory that the machine's TCP has.
-_UNSENT_BYTES = 262144
+#: What the kernel keeps of all answers that clients have no room for, and at least and at most of one, in bytes. Its
+#: own limit, 4 MiB for each connection, lets a thousand clients that do not read have all the memory that TCP has.
+_UNSENT_BYTES = 2**27
+_UNSENT_BYTES_OF_ONE = 2**18, 2**22
 
 
 class BoundedConnection(RequestHandler):
@@ -65,9 +64,9 @@ class BoundedConnection(RequestHandler):
             stream.write(self._server.crowded)
             stream.close()
             return
-        if (stream := transport.get_extra_info("socket")) is not None:
-            stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         super().connection_made(transport)
+        if (connected := transport.get_extra_info("socket")) is not None:
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, self._server.unsent_bytes_of_one)
         self._await_request(self._limits.head_timeout)
 
     def _await_request(self, seconds: float) -> None:
@@ -145,7 +144,8 @@ class BoundedConnection(RequestHandler):
         else:
             body.set_exception(error)
             self._loop.call_soon(body.set_exception, error)  # a reader whom the end of a chunk woke waits unseeing
-            self._left_over = self._loop.create_future()
+            if isinstance(error, FramingTooLargeError):  # its client is likely to go on sending
+                self._left_over = self._loop.create_future()
         self.close()
 
     async def _drop_what_is_left(self) -> None:
@@ -285,6 +285,12 @@ class BoundedServer(Server):
     def is_full(self) -> bool:
         """Whether there are as many connections as there may be."""
         return len(self._connections) >= self.limits.max_connections
+
+    @property
+    def unsent_bytes_of_one(self) -> int:
+        """What the kernel may keep for a new connection: an equal share of those that are connected now."""
+        least, most = _UNSENT_BYTES_OF_ONE
+        return max(least, min(most, _UNSENT_BYTES // max(1, len(self._connections))))
 
     def open_connections(self) -> list[BoundedConnection]:
         """Those that are not gone yet."""

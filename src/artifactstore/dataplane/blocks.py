@@ -8,10 +8,14 @@ from __future__ import annotations
 import mmap
 from dataclasses import dataclass
 
-#: What one step of a thread takes, in bytes: it stays in a core's cache between being received and being digested.
-BLOCK_BYTES = 512 * 1024
-#: How many blocks are kept for the next upload.
-_KEPT = 16
+#: What one step of a thread takes, in bytes. To hand a block over costs the same whatever its size, some tenth of a
+#: millisecond, so large ones pay (ADR-0038); a slow sender, of which there may be many, gets by with a small one.
+BLOCK_BYTES = 2 * 2**20
+SMALL_BLOCK_BYTES = 256 * 1024
+#: How many large blocks there are at most, for all uploads: three for each of eight at full speed.
+LARGE_BLOCKS = 24
+#: How many small ones are kept for the next upload.
+_KEPT = 32
 
 
 @dataclass(slots=True)
@@ -33,17 +37,30 @@ class Block:
 
 
 class BlockPool:
-    """Blocks that are used again. For one event loop."""
+    """Blocks that are used again: large ones as long as there are some, small ones then. For one event loop."""
 
     def __init__(self) -> None:
-        self._idle: list[Block] = []
+        self._large: list[Block] = []
+        self._small: list[Block] = []
+        self._made = 0  # large ones
 
     def take(self) -> Block:
         """An empty block."""
-        return self._idle.pop() if self._idle else Block(memoryview(mmap.mmap(-1, BLOCK_BYTES)))
+        if self._large:
+            return self._large.pop()
+        if self._made < LARGE_BLOCKS:
+            self._made += 1
+            return _block(BLOCK_BYTES)
+        return self._small.pop() if self._small else _block(SMALL_BLOCK_BYTES)
 
     def give_back(self, block: Block) -> None:
         """Nobody uses the block any more."""
         block.filled = 0
-        if len(self._idle) < _KEPT:
-            self._idle.append(block)
+        if len(block.room) == BLOCK_BYTES:
+            self._large.append(block)
+        elif len(self._small) < _KEPT:
+            self._small.append(block)
+
+
+def _block(size_bytes: int) -> Block:
+    return Block(memoryview(mmap.mmap(-1, size_bytes)))

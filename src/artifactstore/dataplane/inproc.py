@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,6 @@ from artifactstore.dataplane.lanes import LaneThreads
 from artifactstore.dataplane.space import SpaceLedger
 from artifactstore.dataplane.spi import (
     Gate,
-    Inflow,
     IngestHints,
     IngestResult,
     Publication,
@@ -144,7 +143,7 @@ class InProcessDataPlane:
         with ExitStack() as promised:
             promise = promised.enter_context(self._space.promise(hints.size_hint or 0)) if self._space else None
             about_to_write = promise.spend if promise is not None else _no_matter
-            if isinstance(stream, Inflow):
+            if not isinstance(stream, AsyncIterable):
                 return await self._staged(partial(receive, stream, about_to_write=about_to_write), hints, gate)
             buffers, begun = aiter(stream), bytearray()
             async for buffer in buffers:

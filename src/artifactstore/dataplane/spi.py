@@ -21,9 +21,12 @@ from artifactstore.storage.spi import BackendHealth, StorageReceipt
 type Buffer = bytes | bytearray | memoryview
 
 
-@runtime_checkable
 class Inflow(Protocol):
-    """A body of known size that can be received straight into the data plane's own buffers."""
+    """A body of known size that can be received straight into the data plane's own buffers.
+
+    It is told from a stream by not being an AsyncIterable. Asking whether something has a protocol's members would cost
+    a small upload a tenth of its time.
+    """
 
     @property
     def size_bytes(self) -> int:

@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from artifactstore.dataplane.spi import Buffer
-from artifactstore.storage.durability import FILE_MODE
+from artifactstore.storage.durability import FILE_MODE, storage_error
 
 #: Buffers in one writev(2); Linux takes 1,024.
 _MAX_VECTOR = 1024
 #: What direct writes are multiples of, in bytes: a page, which no device's block exceeds.
 _DIRECT_BYTES = 4096
+#: What one direct write takes, in bytes: a sync of somebody else's waits until the device has it.
+_DIRECT_WRITE_BYTES = 512 * 1024
 #: How much is written into the page cache before it is synced, in bytes.
 _FLUSH_BYTES = 8 * 2**20
 
@@ -83,7 +85,9 @@ class StagingFile:
         whole = [block for block in blocks if len(block) % _DIRECT_BYTES == 0]
         if whole and self._size % _DIRECT_BYTES == 0:
             self._go(direct=True)
-            self.write(whole)
+            for block in whole:
+                for at in range(0, len(block), _DIRECT_WRITE_BYTES):
+                    self.write([block[at : at + _DIRECT_WRITE_BYTES]])
         else:
             whole = []
         if len(whole) < len(blocks):
@@ -160,10 +164,16 @@ class StagingArea:
         return found
 
     def sweep(self) -> Staged:
-        """Remove what an earlier process left. Only for whoever holds the root's lock, before the first upload."""
-        found = [(path, path.lstat().st_size) for path in self._directory.iterdir() if not path.is_dir()]
-        for path, _ in found:
-            path.unlink(missing_ok=True)
+        """Remove what an earlier process left. Only for whoever holds the root's lock, before the first upload.
+
+        StorageError: what is there cannot be removed, or looked at.
+        """
+        try:
+            found = [(path, path.lstat().st_size) for path in self._directory.iterdir() if not path.is_dir()]
+            for path, _ in found:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(f"what is left in {self._directory} cannot be removed", error) from error
         return Staged(len(found), sum(size for _, size in found))
 
     def _open_unnamed(self) -> int:

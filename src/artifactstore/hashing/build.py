@@ -28,13 +28,6 @@ def _assembly() -> list[str]:
     return _files(f"asm/{_MACHINES.get(platform.machine().lower(), 'none')}", "*.S")
 
 
-#: What a mistake in the C is to run into: checked stacks and copies, tables that are read-only once they are filled, no
-#: stack that can be executed. tests/kernel/test_hardening.py looks at what was built.
-_HARDENED = ("-fstack-protector-strong", "-fstack-clash-protection", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3")
-_LINKED = ("-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack", "-Wl,-z,text")
-#: The same bytes wherever it is built: no path of the machine.
-_ANYWHERE = (f"-ffile-prefix-map={_PROJECT}=.",)
-
 kernel = FFI()
 kernel.cdef((_PROJECT / "native" / "cdef.h").read_text())
 kernel.set_source(
@@ -45,11 +38,5 @@ kernel.set_source(
     include_dirs=["native"],
     define_macros=[("AH_ASM", "1")] if _assembly() else [],
     # -fno-tree-vectorize: gcc turns single rotations into vector shifts here, at half the speed
-    extra_compile_args=[
-        *("-std=c11", "-O3", "-fno-tree-vectorize", "-fvisibility=hidden"),
-        *_HARDENED,
-        *_ANYWHERE,
-        *os.environ.get("ARTIFACTSTORE_CFLAGS", "").split(),
-    ],
-    extra_link_args=list(_LINKED),
+    extra_compile_args=["-std=c11", "-O3", "-fno-tree-vectorize", "-fvisibility=hidden"],
 )

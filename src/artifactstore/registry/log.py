@@ -8,7 +8,8 @@ committed, and only then do the requests get their answers. New requests queue u
 A request that refuses (raises a domain error when it decides) affects nobody else. If the transaction fails, all of its
 requests fail, no sequence number is used up, and the writer goes on. If a COMMIT fails its outcome is unknown: the log
 is read again before anybody is told. When the disk is full the requests that free space are tried once more, alone,
-after the reserve was given up; until it is whole again no other requests are served, or they would use it up.
+after the reserve was given up; until it is whole again no other requests are served, or they would use it up, and
+before each batch the WAL is brought into the database, or it would.
 
 A request that is to happen once (`Once`) is looked for among those that were answered, before it decides; what it is
 answered is written by the transaction that records its events (`answers`).
@@ -36,7 +37,7 @@ from artifactstore.registry.folding import apply
 from artifactstore.registry.reserve import Reserve
 from artifactstore.registry.rows import Keys, WorkingSet
 from artifactstore.registry.schema import VIEWS_SEQ_KEY, events, meta
-from artifactstore.registry.sqlite import Writer, driver, failure, prepared
+from artifactstore.registry.sqlite import Writer, driver, failure, prepared, write_back
 from artifactstore.registry.statistics import AppendStatistics
 from artifactstore.registry.views import Views
 
@@ -221,6 +222,7 @@ class EventLog:
         refused = StorageFullError("the disk is full: only what frees space is recorded until there is some")
         outcomes: dict[_Request, _Outcome] = dict.fromkeys(requests, refused)
         if urgent := _urgent(requests):
+            write_back(connection)  # else each of them would take a new piece of the reserve for the WAL
             outcomes.update(self._serve_all(connection, urgent))
         return outcomes
 

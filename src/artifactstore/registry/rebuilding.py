@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from sqlalchemy import Connection, MetaData, delete, insert, inspect, text
 from sqlalchemy.schema import CreateIndex, CreateTable, DropIndex, DropTable
@@ -34,14 +35,20 @@ BATCH = 500
 type Progress = Callable[[int, int], None]  # events done, events in all
 
 
+@cache
+def _shadow_views() -> Views:
+    """Prepared once: that takes longer than to fold a short log."""
+    return Views(ViewTables(MetaData(), "shadow_"))
+
+
 class Shadow:
     """Views that are folded from event 1 on, in tables of their own; `seq` is how far they are."""
 
     def __init__(self, log_id: str) -> None:
         self._log_id = log_id
         self.seq = 0
-        self.tables = ViewTables(MetaData(), "shadow_")
-        self._views = Views(self.tables)
+        self._views = _shadow_views()
+        self.tables = self._views.tables
 
     def create(self, connection: Connection) -> None:
         """Make the empty tables, in place of what a rebuild that was broken off has left."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Self
 from uuid import UUID
@@ -122,7 +122,7 @@ class Registry(Catalog):
             raise
         answers = Answers(answers_kept)
         appender = EventLog(
-            *(writer, Views(views)), log_id=log_id, head=head, reserve=kept, log=log, clock=clock, answers=answers
+            *(writer, _live_views()), log_id=log_id, head=head, reserve=kept, log=log, clock=clock, answers=answers
         )
         return await cls._open_readers(file, writer, appender)
 
@@ -360,6 +360,12 @@ async def _close(readers: Sequence[Readers | Lookups], writer: Writer | None, lo
             stack.push_async_callback(reader.close)
         if log is not None:
             stack.push_async_callback(log.close)
+
+
+@cache
+def _live_views() -> Views:
+    """Prepared once, however many roots a process opens."""
+    return Views(views)
 
 
 def _prepared_writer(file: Path, reserve: Reserve | None, log: logging.Logger) -> Writer:

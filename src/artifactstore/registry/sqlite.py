@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -85,6 +87,16 @@ class _WriterConnection(_Connection):
         f"cache_size=-{_PAGES * _PAGE_KIB}",
     )
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        try:
+            # A file that cannot be opened for writing at this moment is opened for reading by SQLite, which says so
+            # when something is written: every commit would fail, after the moment, too.
+            self.executescript("BEGIN IMMEDIATE; PRAGMA user_version = 0; ROLLBACK")
+        except BaseException:
+            self.close()
+            raise
+
 
 class _ReaderConnection(_Connection):
     """Changes nothing, neither rows nor the WAL."""
@@ -129,6 +141,22 @@ class Writer:
         """Close the connection; the WAL is checkpointed."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self.engine.dispose)
         self._thread.shutdown()
+
+
+def write_back(connection: Connection) -> None:
+    """Bring the WAL's pages into the database, so that the next commit begins the WAL anew and needs no more space.
+
+    Nothing happens where there is no room for the pages that the database has still to grow by; a failure is none of
+    the caller's, since the WAL keeps what it has.
+    """
+    with suppress(*DATABASE_ERRORS, OSError):
+        pragma = driver(connection).execute
+        (_, _, name), *_ = pragma("PRAGMA database_list")
+        ((pages,),) = pragma("PRAGMA page_count")
+        ((page_bytes,),) = pragma("PRAGMA page_size")
+        disk = os.statvfs(name)
+        if pages * page_bytes - os.stat(name).st_size <= disk.f_bavail * disk.f_frsize:  # noqa: PTH116 - a text
+            pragma("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 class Readers:

@@ -109,9 +109,9 @@ async def test_never_more_blocks_are_held_than_an_upload_may_have(
     total = 10 * BLOCKS * BLOCK_BYTES
     given = written = most = 0
     ahead = threading.Condition()
-    inner = StagingFile.write
+    inner = StagingFile.write_blocks
 
-    def slow(self: StagingFile, buffers: Sequence[Buffer]) -> None:
+    def slow(self: StagingFile, buffers: Sequence[memoryview]) -> None:
         nonlocal written
         with ahead:  # as slow as can be: every block is full, and more waits, before these are written
             assert ahead.wait_for(lambda: given - written >= bound or given == total, 30)
@@ -128,7 +128,7 @@ async def test_never_more_blocks_are_held_than_an_upload_may_have(
             yield piece
             await asyncio.sleep(0)
 
-    monkeypatch.setattr(StagingFile, "write", slow)
+    monkeypatch.setattr(StagingFile, "write_blocks", slow)
     result = await local.plane.ingest_stream(stream())
     assert result.size_bytes == total
     assert most == bound

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from artifactstore.dataplane.staging import StagingArea
+from artifactstore.domain.errors import StorageError
 from artifactstore.storage.spi import StagedFile
 from tests.syscalls import Syscalls, descriptors_under
 
@@ -154,6 +155,11 @@ def test_a_sweep_removes_every_file_and_says_how_much(shared_memory: Path) -> No
     assert swept.size_bytes == 30 + len("nowhere")
     assert [path.name for path in shared_memory.iterdir()] == ["directory"]
     assert StagingArea(shared_memory).sweep().files == 0
+
+
+def test_a_sweep_that_fails_is_an_error_of_the_store(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot be removed: "):
+        StagingArea(tmp_path / "missing", unnamed=False).sweep()
 
 
 # --- past the page cache ----------------------------------------------------------------------------------------------

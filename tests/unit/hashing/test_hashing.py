@@ -117,6 +117,29 @@ def test_two_threads_on_one_hasher_are_told_and_change_nothing() -> None:
     assert hasher.digests() == dual_digest(big)
 
 
+def test_one_hasher_for_each_thread_is_right_whatever_the_others_do() -> None:
+    found: dict[int, bool] = {}
+
+    def run(number: int) -> None:
+        pieces = [random.Random(number).randbytes(size) for size in (1, 63, 2047, 2048, 4096, 70_000)]
+        for turn in range(20):
+            hasher = DualHasher()
+            taken = pieces[turn % len(pieces) :] + pieces
+            for piece in taken:
+                hasher.update(piece)
+            if hasher.digests() != dual_digest(b"".join(taken)):
+                found[number] = False
+                return
+        found[number] = True
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == dict.fromkeys(range(6), True)
+
+
 def ask(variable: str | None) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "ARTIFACTSTORE_KERNEL"}
     if variable is not None:

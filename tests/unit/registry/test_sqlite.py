@@ -23,6 +23,7 @@ from artifactstore.registry.sqlite import (
     open_writer,
     scratch_engine,
     wal_precaution,
+    write_back,
 )
 from tests.syscalls import descriptors_under
 
@@ -75,6 +76,16 @@ async def test_commits_of_the_writer_are_durable(writer: Writer) -> None:
     assert await writer.run(lambda connection: pragma(connection, "wal_autocheckpoint")) == 4000
     assert await writer.run(lambda connection: pragma(connection, "cache_size")) == -16000  # KiB
     assert await writer.run(lambda connection: pragma(connection, "journal_size_limit")) == 64 * 2**20
+
+
+async def test_a_wal_that_is_written_back_before_each_commit_does_not_grow(writer: Writer, file: Path) -> None:
+    await writer.run(insert)
+    size = wal(file).stat().st_size
+    for _ in range(10):
+        await writer.run(write_back)
+        await writer.run(insert)
+    assert wal(file).stat().st_size == size
+    assert await writer.run(count) == 11
 
 
 async def test_the_writer_takes_the_write_lock_when_it_begins(writer: Writer, file: Path) -> None:

@@ -6,6 +6,9 @@ the directory. To replace a copy, the file is linked under a temporary name besi
 the old one. If the directory cannot be synced, a name that this call made is removed again: it is not to be found, and
 trusted, later. So that no other `put` of the same object finds it before, one call at a time publishes in a directory.
 Python's `os` functions run in threads, to their end: a cancelled caller leaves no work behind that it does not know of.
+
+Bytes in memory go the same way in native threads (`publisher`), as long as their name is free. Where it is not, or
+cannot be given as it should, they come back as a staging file, and go on as any other does.
 """
 
 from __future__ import annotations
@@ -15,20 +18,20 @@ import errno
 import os
 import secrets
 import stat as stat_module
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
 
 from artifactstore.cancellation import obtained, uninterrupted
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import BytesKeptError, ObjectNotFoundError, StorageError, UnreadableCopyError
-from artifactstore.storage.durability import FILE_MODE, read_error, storage_error, sync_directory
-from artifactstore.storage.root import SHARDS, Root, object_key
+from artifactstore.storage.durability import read_error, storage_error, sync_directory
+from artifactstore.storage.publisher import DIRECTORIES, Publisher, Unlinked
+from artifactstore.storage.root import Root, object_key
 from artifactstore.storage.spi import BackendHealth, StagedFile, StorageReceipt
 
 #: Syncs that run at once share the file system's commits; most of a thread's time is waiting for one.
+_PUBLISHERS = 64
 _THREADS = 32
 _READERS = 16
 #: What `link` says on a file system that has no hard links.
@@ -70,36 +73,6 @@ class LocalObject:
             os.close(descriptor)
 
 
-class _TemporaryFile:
-    """A file for bytes in memory, until they are published; `storage.spi.StagedFile`. Leaving its context closes it."""
-
-    def __init__(self, staging: Path, *, named: bool) -> None:
-        self.path = staging / f"put-{secrets.token_hex(16)}" if named else None
-        flags = os.O_RDWR | os.O_CLOEXEC
-        self.fd = (
-            os.open(staging, flags | os.O_TMPFILE, FILE_MODE)
-            if self.path is None
-            else os.open(self.path, flags | os.O_CREAT | os.O_EXCL, FILE_MODE)
-        )
-        self.size_bytes = 0
-
-    def write(self, data: bytes) -> None:
-        """Write and sync."""
-        while self.size_bytes < len(data):
-            self.size_bytes += os.write(self.fd, memoryview(data)[self.size_bytes :])
-        os.fdatasync(self.fd)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        try:
-            os.close(self.fd)
-        finally:
-            if self.path is not None:
-                self.path.unlink(missing_ok=True)
-
-
 class LocalFileSystemBackend:
     """The backend over a root's `objects` directory.
 
@@ -115,7 +88,8 @@ class LocalFileSystemBackend:
         # Of the backend and of every open object, which may outlive it: never shut down, it ends with the last of them.
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="localfs-read")
         self._closed = False
-        self._publishing = tuple(threading.Lock() for _ in range(SHARDS))
+        self._publisher = Publisher(_PUBLISHERS)
+        self._objects_text, self._staging_text = str(root.objects), str(root.staging)
 
     @property
     def backend_id(self) -> str:
@@ -133,9 +107,15 @@ class LocalFileSystemBackend:
         return StorageReceipt(self.backend_id, object_key(address), staged.size_bytes)
 
     async def put_bytes(self, address: Digest, data: bytes, *, replace: bool = False) -> StorageReceipt:
-        """Write, sync and publish a file, in one thread's turn; see the port."""
-        await self._run("the object could not be stored", self._put_bytes, address, data, replace)
-        return StorageReceipt(self.backend_id, object_key(address), len(data))
+        """Write, sync and publish a file; see the port."""
+        what, key = "the object could not be stored", object_key(address)
+        try:
+            unlinked = await uninterrupted(self._publish(address, key, data))
+        except OSError as error:
+            raise storage_error(what, error) from error
+        if unlinked is not None:
+            await self._run(what, self._put_unlinked, address, unlinked, replace)
+        return StorageReceipt(self.backend_id, key, len(data))
 
     async def open(self, address: Digest) -> LocalObject:
         """Open an object's file; see the port."""
@@ -171,6 +151,7 @@ class LocalFileSystemBackend:
     async def close(self) -> None:
         """Let running operations end, and give up the threads."""
         self._closed = True
+        await self._publisher.close()
         await asyncio.to_thread(self._threads.shutdown)
 
     async def _run[**P, T](self, what: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -184,19 +165,34 @@ class LocalFileSystemBackend:
             raise StorageError("the backend is closed")
         return asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*args, **kwargs))
 
+    def _publish(self, address: Digest, key: str, data: bytes) -> asyncio.Future[Unlinked | None]:
+        if self._closed:
+            raise StorageError("the backend is closed")
+        directory, _, name = key.rpartition("/")
+        temporary = None if self._unnamed else f"{self._staging_text}/put-{secrets.token_hex(16)}"
+        return self._publisher.publish(
+            data,
+            self._staging_text,
+            f"{self._objects_text}/{directory}",
+            name,
+            lock=_lock(address),
+            temporary=temporary,
+        )
+
     # --- in a thread ------------------------------------------------------------------------------------------------
 
     def _path(self, address: Digest) -> Path:
         return self._root.object_path(address)
 
-    def _put_bytes(self, address: Digest, data: bytes, replace: bool) -> None:
-        with _TemporaryFile(self._staging, named=not self._unnamed) as staged:
-            staged.write(data)
-            self._put(address, staged, replace)
+    def _put_unlinked(self, address: Digest, unlinked: Unlinked, replace: bool) -> None:
+        try:
+            self._put(address, unlinked, replace)
+        finally:
+            unlinked.discard()
 
     def _put(self, address: Digest, staged: StagedFile, replace: bool) -> None:
         path = self._path(address)
-        with self._publishing[address.value[0]]:
+        with self._publisher.holding(_lock(address)):
             if self._link_new(staged, path):
                 return
             if not replace and self._size(address) == staged.size_bytes:
@@ -276,6 +272,11 @@ class LocalFileSystemBackend:
                 raise StorageError(f"{directory} cannot be read and written")
         found = os.statvfs(self._objects)
         return found.f_bavail * found.f_frsize
+
+
+def _lock(address: Digest) -> int:
+    """One for each directory, and for those of the same name below another algorithm."""
+    return address.value[0] % DIRECTORIES
 
 
 def link_staged(staged: StagedFile, target: Path) -> None:
