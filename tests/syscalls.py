@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from artifactstore.storage.backends import localfs
+
 #: What changes the file system, or makes a change durable. `close` is left out: the end of a process does it anyway.
 CHANGES = ("open", "mkdir", "link", "rename", "unlink", "write", "writev", "pwrite", "fsync", "fdatasync", "ftruncate")
 #: What only looks, and may block all the same.
@@ -38,6 +40,11 @@ class Call:
         return " ".join((self.name, *self.paths))
 
 
+def not_at_once(_path: str, _flags: int) -> int | None:
+    """In the place of `open_cached`: as where the disk would have to be waited for, so that a thread opens the file."""
+    return None
+
+
 class Syscalls:
     """Calls under `directory`, in order, from the beginning of the test (or `forget`)."""
 
@@ -48,6 +55,7 @@ class Syscalls:
         self._lock = threading.Lock()
         for name in CHANGES + LOOKS:
             monkeypatch.setattr(os, name, self._watched(name, getattr(os, name)))
+        monkeypatch.setattr(localfs, "open_cached", not_at_once)
 
     def _watched(self, name: str, inner: Callable[..., Any]) -> Callable[..., Any]:
         def watched(*args: Any, **kwargs: Any) -> Any:

@@ -56,7 +56,7 @@ _STARTS: dict[str, Callable[[Path], Contender]] = {
 type Taken = dict[str, list[Sample]]
 
 
-def run(*, root: Path, size: int = 2**30, turns: int = 5, seconds: float = 180.0, small_seconds: float = 3.0) -> Result:
+def run(*, root: Path, size: int = 2**30, turns: int = 5, seconds: float = 110.0, small_seconds: float = 3.0) -> Result:
     """Measure, in the directory `root`; `size` is the large body's, in bytes."""
     facts = machine.facts(root)
     with ExitStack() as running:

@@ -28,6 +28,7 @@ from artifactstore.storage.backends import localfs
 from artifactstore.storage.durability import sync_directory
 from artifactstore.store import Store
 from tests.conftest import settings_for
+from tests.syscalls import not_at_once
 
 DATA = b"the only copy" * 1000
 
@@ -300,6 +301,7 @@ async def test_a_moment_without_descriptors_is_not_damage(store: Store, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", none_left)
+        patch.setattr(localfs, "open_cached", not_at_once)
         with pytest.raises(StorageError, match="Too many open files"):
             await store.verify_object(stored.identity.blake3)
     assert await store.registry.head() == 1

@@ -20,7 +20,8 @@ class _Pages(ctypes.Structure):
     )
 
 
-_syscall = ctypes.CDLL(None).syscall
+# Not a CDLL: that gives up the interpreter's lock for the call, and whoever takes it keeps it for longer than it lasts.
+_syscall = ctypes.PyDLL(None).syscall
 
 
 def is_resident(descriptor: int, byte_range: ByteRange) -> bool:

@@ -6,6 +6,7 @@ the directory. To replace a copy, the file is linked under a temporary name besi
 the old one. If the directory cannot be synced, a name that this call made is removed again: it is not to be found, and
 trusted, later. So that no other `put` of the same object finds it before, one call at a time publishes in a directory.
 Python's `os` functions run in threads, to their end: a cancelled caller leaves no work behind that it does not know of.
+What the kernel can open without waiting for the disk is opened at once (`cached`).
 
 Bytes in memory go the same way in native threads (`publisher`), as long as their name is free. Where it is not, or
 cannot be given as it should, they come back as a staging file, and go on as any other does.
@@ -25,6 +26,7 @@ from pathlib import Path
 from artifactstore.cancellation import obtained, uninterrupted
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import BytesKeptError, ObjectNotFoundError, StorageError, UnreadableCopyError
+from artifactstore.storage.cached import open_cached
 from artifactstore.storage.durability import read_error, storage_error, sync_directory
 from artifactstore.storage.publisher import DIRECTORIES, Publisher, Unlinked
 from artifactstore.storage.root import Root, object_key
@@ -34,6 +36,8 @@ from artifactstore.storage.spi import BackendHealth, StagedFile, StorageReceipt
 _PUBLISHERS = 64
 _THREADS = 32
 _READERS = 16
+#: O_NONBLOCK: a FIFO in the place of an object must not hold the thread.
+_OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 #: What `link` says on a file system that has no hard links.
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
@@ -119,13 +123,23 @@ class LocalFileSystemBackend:
 
     async def open(self, address: Digest) -> LocalObject:
         """Open an object's file; see the port."""
-        try:
-            descriptor, size = await obtained(
-                self._start(self._open, address), lambda opened: asyncio.to_thread(os.close, opened[0])
-            )
-        except OSError as error:
-            raise read_error("the object could not be opened", error) from error
+        opened = self._open_at_once(address)
+        if opened is None:
+            try:
+                opened = await obtained(
+                    self._start(self._open, address), lambda opened: asyncio.to_thread(os.close, opened[0])
+                )
+            except OSError as error:
+                raise read_error("the object could not be opened", error) from error
+        descriptor, size = opened
         return LocalObject(descriptor, size, self._readers)
+
+    def _open_at_once(self, address: Digest) -> tuple[int, int] | None:
+        """Where no disk is waited for. Otherwise, and for all that can go wrong, there is the thread."""
+        if self._closed:
+            return None
+        descriptor = open_cached(f"{self._objects_text}/{object_key(address)}", _OPEN_FLAGS)
+        return None if descriptor is None else _checked(address, descriptor)
 
     async def stat(self, address: Digest) -> StorageReceipt | None:
         """The place and size of an object's file, or None; see the port."""
@@ -227,15 +241,10 @@ class LocalFileSystemBackend:
 
     def _open(self, address: Digest) -> tuple[int, int]:
         try:
-            # O_NONBLOCK: a FIFO in the place of an object must not hold the thread
-            descriptor = os.open(self._path(address), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(self._path(address), _OPEN_FLAGS)
         except FileNotFoundError:
             raise ObjectNotFoundError(f"no copy of {address} is stored") from None
-        found = os.fstat(descriptor)
-        if not stat_module.S_ISREG(found.st_mode):
-            os.close(descriptor)
-            raise UnreadableCopyError(f"what is stored as {address} is not a file")
-        return descriptor, found.st_size
+        return _checked(address, descriptor)
 
     def _size(self, address: Digest) -> int | None:
         try:
@@ -277,6 +286,18 @@ class LocalFileSystemBackend:
 def _lock(address: Digest) -> int:
     """One for each directory, and for those of the same name below another algorithm."""
     return address.value[0] % DIRECTORIES
+
+
+def _checked(address: Digest, descriptor: int) -> tuple[int, int]:
+    """The descriptor and its file's size, if it is a file: UnreadableCopyError."""
+    try:
+        found = os.fstat(descriptor)
+        if not stat_module.S_ISREG(found.st_mode):
+            raise UnreadableCopyError(f"what is stored as {address} is not a file")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, found.st_size
 
 
 def link_staged(staged: StagedFile, target: Path) -> None:
