@@ -14,8 +14,9 @@ import pytest
 
 from artifactstore.domain.digest import Algorithm, Digest
 from artifactstore.domain.errors import ObjectNotFoundError, StorageError, StorageFullError
+from artifactstore.storage.backends import localfs
 from tests.backends import Place, digest_of, stored_files
-from tests.syscalls import Syscalls, descriptors_under
+from tests.syscalls import Syscalls, descriptors_under, not_at_once
 
 DATA = b"the bytes to keep" * 3_000
 OTHER = b"y" * len(DATA)
@@ -203,6 +204,7 @@ async def test_opening_that_is_cancelled_leaves_no_descriptor(local: Place, monk
         return inner(descriptor)
 
     with monkeypatch.context() as patch:
+        patch.setattr(localfs, "open_cached", not_at_once)
         patch.setattr(os, "fstat", held)
         opening = asyncio.create_task(local.backend.open(address))
         await opened.wait()
