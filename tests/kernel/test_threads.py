@@ -20,9 +20,7 @@ def kernel() -> None:
 
 @pytest.mark.parametrize("assembly", [True, False], ids=["assembly", "portable"])
 @pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
-def test_hashers_of_different_threads_share_nothing_unguarded(
-    tmp_path: Path, sanitizers: str, assembly: bool
-) -> None:
+def test_hashers_of_different_threads_share_nothing_unguarded(tmp_path: Path, sanitizers: str, assembly: bool) -> None:
     """ThreadSanitizer does not see into assembly: the portable build shows it all that C does."""
     program = tmp_path / "threads"
     sources = [*PROJECT.glob("native/*.c"), PROJECT / "tests/kernel/threads.c"]
