@@ -163,7 +163,7 @@ lock-hashes: $(INSTALLED) ## write requirements.lock anew from the pins
 audit: ## known vulnerabilities of what is pinned (pip-audit)
 	scripts/audit
 
-sbom: ## what the package is made of: build/sbom.cdx.json (CycloneDX)
+sbom: $(INSTALLED) ## what the package is made of: build/sbom.cdx.json (CycloneDX)
 	scripts/sbom
 
 dist: $(INSTALLED) ## the wheel and the sdist, in dist/

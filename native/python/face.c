@@ -170,12 +170,15 @@ static void free_hasher(PyObject *object) {
     Py_DECREF(type);
 }
 
+/* Whether another thread is in the state: then with an exception. */
+static int is_busy(const hasher *self) {
+    if (self->busy) PyErr_SetString(busy_error, "this hasher is in use by another thread");
+    return self->busy;
+}
+
 /* Keep other threads out; the state then has taken all that was given. -1 with an exception; else `leave` comes next. */
 static int enter(hasher *self) {
-    if (self->busy) {
-        PyErr_SetString(busy_error, "this hasher is in use by another thread");
-        return -1;
-    }
+    if (is_busy(self)) return -1;
     if (self->state == NULL) {
         ah_state *state = PyMem_Malloc(sizeof *state);
         if (state == NULL) {
@@ -268,6 +271,7 @@ static PyObject *digest(PyObject *object, PyObject *unused) {
 static PyObject *get_length(PyObject *object, void *unused) {
     hasher *self = as_hasher(object);
     (void)unused;
+    if (is_busy(self)) return NULL;
     if (self->state != NULL) return PyLong_FromUnsignedLongLong(ah_length(self->state));
     return PyLong_FromSsize_t(self->first == NULL ? 0 : PyBytes_Size(self->first));
 }

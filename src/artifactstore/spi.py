@@ -343,7 +343,10 @@ class ArtifactStore(TokenIssuing, Protocol):
         ...
 
     async def package(self, package_id: UUID) -> Package:
-        """One package; PackageNotFoundError. Its manifest is the object that it names."""
+        """One package; PackageNotFoundError. Its manifest is the object that it names.
+
+        A server's answer has the members, too, 10,000 at most: they are read and dropped.
+        """
         ...
 
     async def packages(
@@ -356,7 +359,7 @@ class ArtifactStore(TokenIssuing, Protocol):
         ...
 
     async def members(self, package_id: UUID) -> tuple[SealedMember, ...]:
-        """The members of a package, in its order; PackageNotFoundError."""
+        """The members of a package, 10,000 at most, in its order; PackageNotFoundError."""
         ...
 
     async def open_export(self, package_id: UUID, form: ExportFormat) -> ExportedPackage:
@@ -385,8 +388,14 @@ class ArtifactStore(TokenIssuing, Protocol):
         """The log in order, from the event after `after`. InvalidQueryError: `limit` is not from 1 to 1,000."""
         ...
 
-    async def retrievals(self, artifact_id: UUID) -> tuple[Retrievals, ...]:
-        """Who read an artifact, summed by actor and minute; ArtifactNotFoundError."""
+    async def retrievals(
+        self, artifact_id: UUID, *, after: tuple[str, str] | None = None, limit: int = 100
+    ) -> tuple[Retrievals, ...]:
+        """A page of who read an artifact, summed by minute and actor, in that order; ArtifactNotFoundError.
+
+        `after`: the minute and the actor of the last one of the page before; an empty page is the end.
+        InvalidQueryError: `limit` is not from 1 to 1,000.
+        """
         ...
 
     async def close(self) -> None:

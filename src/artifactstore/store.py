@@ -28,7 +28,7 @@ from artifactstore.dataplane.spi import (
     Stream,
 )
 from artifactstore.domain import names
-from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectRecord, ObjectState, Retrievals
+from artifactstore.domain.artifact import MINUTE, Artifact, ArtifactMetadata, ObjectRecord, ObjectState, Retrievals
 from artifactstore.domain.caller import Caller
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
 from artifactstore.domain.errors import (
@@ -310,17 +310,18 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
             for event in recorded
         )
 
-    async def retrievals(self, artifact_id: UUID) -> tuple[Retrievals, ...]:
-        """Who read an artifact, summed by minute and actor."""
+    async def retrievals(
+        self, artifact_id: UUID, *, after: tuple[str, str] | None = None, limit: int = 100
+    ) -> tuple[Retrievals, ...]:
+        """A page of who read an artifact, summed by minute and actor."""
+        if not 1 <= limit <= MAX_PAGE:
+            raise InvalidQueryError(f"limit is a whole number from 1 to {MAX_PAGE}", field="limit")
+        if after is not None and not (MINUTE.fullmatch(after[0]) and after[1] and names.is_plain(after[1])):
+            raise InvalidQueryError("after is a minute, a space, and who read then", field="after")
         await self.artifact(artifact_id)
         if self._retrievals is not None:
             await self._retrievals.flush()  # so that it tells of downloads that are over
-        found: list[Retrievals] = []
-        after: tuple[str, str] | None = None
-        while page := await self.registry.retrievals(artifact_id=artifact_id, after=after):
-            found += page
-            after = (page[-1].minute, page[-1].actor)
-        return tuple(found)
+        return tuple(await self.registry.retrievals(artifact_id=artifact_id, after=after, limit=limit))
 
     async def backend_health(self) -> BackendHealth:
         """The health of the bytes' side."""

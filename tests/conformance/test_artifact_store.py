@@ -648,6 +648,28 @@ async def test_retrievals_tell_who_read_a_version(store: ArtifactStore) -> None:
         assert len(entry.minute) == len("2026-01-31T23:59Z")
 
 
+async def test_retrievals_are_paged_in_order(bound: Bound, start_gateway: GatewayFactory, tmp_path: Path) -> None:
+    store = bound.store
+    artifact, _ = await store.put_file("default", "a", DATA)
+    await read(await store.open_artifact(artifact.id))
+    (own,) = await store.retrievals(artifact.id)
+    assert await store.retrievals(artifact.id, after=(own.minute, own.actor)) == ()
+    actors = ("", own.actor[:-1], own.actor + " \u00fc+&%20")  # before its own, and after
+    for actor in actors:
+        found = await store.retrievals(artifact.id, after=(own.minute, actor or " "), limit=1)
+        assert found == ((own,) if (actor or " ") < own.actor else ()), actor
+    assert await store.retrievals(artifact.id, after=("2000-01-01T00:00Z", "zzz")) == (own,)
+    assert await store.retrievals(artifact.id, after=("9999-01-01T00:00Z", "a")) == ()
+    for after in (("", "a"), ("2026", "a"), ("2026-01-31T23:59Z", ""), ("2026-01-31T23:59Z", "a\nb"), ("", "")):
+        with pytest.raises(InvalidQueryError) as caught:
+            await store.retrievals(artifact.id, after=after)
+        assert caught.value.field == "after"
+    for limit in (0, 1001):
+        with pytest.raises(InvalidQueryError) as caught:
+            await store.retrievals(artifact.id, limit=limit)
+        assert caught.value.field == "limit"
+
+
 # --- its end --------------------------------------------------------------------------------------------------------
 
 

@@ -83,7 +83,6 @@ _ANSWERS: dict[tuple[Answers, ...], tuple[str, ...]] = {
         "line: two spaces",
         "line: absolute",
         "line: absolute, of another host",
-        "pipeline: after h2c, an upload that holds the canary",
         "large: of a read",
     ),
     ((200, 201),): (
@@ -145,6 +144,7 @@ _ANSWERS: dict[tuple[Answers, ...], tuple[str, ...]] = {
     ((200,), (200, 201)): (
         "pipeline: after an upgrade",
         "pipeline: after h2c",
+        "pipeline: after h2c, an upload that holds the canary",
     ),
     ((201,), (201, 201), (400,)): ("pipeline: after an upgrade of an upload",),
     ((417,),): ("pipeline: after an unknown expectation",),

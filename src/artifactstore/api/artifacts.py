@@ -173,9 +173,15 @@ async def content(request: web.Request) -> web.StreamResponse:
 
 
 async def retrievals(request: web.Request) -> web.Response:
-    """Who read the artifact."""
-    found = await store_of(request).retrievals(artifact_id(request))
-    return web.json_response({"items": [retrievals_document(item) for item in found]})
+    """A page of who read the artifact; `next` is where the following one begins: the last one's minute and actor."""
+    values = queries.parameters(request, ("after", "limit"))
+    limit, after = queries.page_size(values), values.get("after")
+    minute, _, actor = (after or "").partition(" ")
+    found = await store_of(request).retrievals(
+        artifact_id(request), after=None if after is None else (minute, actor), limit=limit
+    )
+    following = f"{found[-1].minute} {found[-1].actor}" if len(found) == limit else None
+    return web.json_response({"items": [retrievals_document(item) for item in found], "next": following})
 
 
 async def provenance(request: web.Request) -> web.Response:

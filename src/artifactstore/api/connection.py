@@ -27,10 +27,11 @@ from artifactstore.api.requests import Observatory
 _HEAD_ENDS = b"\r\n\r\n"
 #: How a chunked body ends that has no trailers, and no other: a trailer's line has a colon.
 _CHUNKS_END = b"\r\n0\r\n\r\n"
-#: What the kernel keeps of all answers that clients have no room for, and at least and at most of one, in bytes. Its
-#: own limit, 4 MiB for each connection, lets a thousand clients that do not read have all the memory that TCP has.
-_UNSENT_BYTES = 2**27
-_UNSENT_BYTES_OF_ONE = 2**18, 2**22
+#: What the kernel keeps of an answer that the client has no room for, in bytes: so much of every one, and more of those
+#: that come while little is lent, out of one sum for all. With its own limit, 4 MiB of each, a thousand clients that do
+#: not read have all the memory that TCP has.
+_UNSENT_BYTES = 2**16
+_UNSENT_LENT_BYTES, _UNSENT_LENT_PARTS = 2**27, 32
 
 
 class BoundedConnection(RequestHandler):
@@ -52,6 +53,7 @@ class BoundedConnection(RequestHandler):
         self._sending: asyncio.TimerHandle | None = None  # looks whether the client takes what is sent
         self._unsent = 0  # at the last look
         self._flowed = False  # since the last look
+        self._lent = 0  # bytes that the kernel may keep for it beyond everybody's
 
     # --- a connection begins ----------------------------------------------------------------------------------------
 
@@ -66,7 +68,8 @@ class BoundedConnection(RequestHandler):
             return
         super().connection_made(transport)
         if (connected := transport.get_extra_info("socket")) is not None:
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, self._server.unsent_bytes_of_one)
+            self._lent = self._server.lend()
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES + self._lent)
         self._await_request(self._limits.head_timeout)
 
     def _await_request(self, seconds: float) -> None:
@@ -229,6 +232,8 @@ class BoundedConnection(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """It is gone."""
         super().connection_lost(exc)
+        self._server.take_back(self._lent)
+        self._lent = 0
         if self._left_over is not None and not self._left_over.done():
             self._left_over.set_result(None)
         if self._sending is not None:
@@ -276,6 +281,7 @@ class BoundedServer(Server):
         self.observatory = observatory
         self.crowded = crowded()
         self.head_too_large = head_too_large(limits.max_head_bytes)
+        self._lendable = _UNSENT_LENT_BYTES
 
     def __call__(self) -> BoundedConnection:
         """A new connection."""
@@ -286,11 +292,15 @@ class BoundedServer(Server):
         """Whether there are as many connections as there may be."""
         return len(self._connections) >= self.limits.max_connections
 
-    @property
-    def unsent_bytes_of_one(self) -> int:
-        """What the kernel may keep for a new connection: an equal share of those that are connected now."""
-        least, most = _UNSENT_BYTES_OF_ONE
-        return max(least, min(most, _UNSENT_BYTES // max(1, len(self._connections))))
+    def lend(self) -> int:
+        """A part of what is not lent yet, in bytes; `take_back` it when the connection is gone."""
+        part = self._lendable // _UNSENT_LENT_PARTS
+        self._lendable -= part
+        return part
+
+    def take_back(self, part: int) -> None:
+        """The kernel keeps nothing more for that connection."""
+        self._lendable += part
 
     def open_connections(self) -> list[BoundedConnection]:
         """Those that are not gone yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
@@ -12,7 +13,7 @@ from artifactstore.api.fields import parse_id
 from artifactstore.api.keys import store_of
 from artifactstore.domain.bounded_json import Node
 from artifactstore.domain.documents import token_document
-from artifactstore.domain.errors import InvalidInputError
+from artifactstore.domain.errors import InvalidInputError, InvalidMetadataError
 from artifactstore.domain.times import parse_time
 from artifactstore.domain.token import MAX_NAMESPACES, Scope
 
@@ -23,19 +24,25 @@ async def post(request: web.Request) -> web.Response:
     """Put a new token in force. Its text is in this answer and nowhere else."""
     store = store_of(request)
     store.caller.require(Scope.ADMIN)  # before the body is asked for
-    members = (await read_json(request)).members(("name", "scopes", "namespaces"), ("expires_at",))
+    members = (await read_json(request, error=InvalidMetadataError)).members(
+        ("name", "scopes", "namespaces"), ("expires_at",)
+    )
     until = members.get("expires_at")
     issued = await store.issue_token(
         _text(members["name"]),
         scopes=[_text(node) for node in members["scopes"].items(least=1, most=len(Scope))],
         namespaces=[_text(node) for node in members["namespaces"].items(least=1, most=MAX_NAMESPACES)],
-        expires_at=None if until is None or until.value is None else parse_time(_text(until), field="expires_at"),
+        expires_at=None if until is None or until.value is None else until.checked(_time),
     )
     return web.json_response(
         {**token_document(issued.token), "token": issued.text},
         status=HTTPStatus.CREATED,
         headers={hdrs.CACHE_CONTROL: "no-store"},
     )
+
+
+def _time(text: str) -> datetime:
+    return parse_time(text, field="expires_at")
 
 
 def _text(node: Node) -> str:

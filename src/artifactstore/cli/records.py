@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -25,6 +25,7 @@ from artifactstore.domain.provenance import InputKind
 from artifactstore.domain.search import SearchTerms
 
 if TYPE_CHECKING:
+    from artifactstore.domain.artifact import Retrievals
     from artifactstore.spi import ArtifactStore
 
 _PAGE = 500
@@ -103,7 +104,7 @@ def show(target: Target, address: Address, retrievals: bool, sources: bool, deri
             lineages["derived"] = await store.derived(artifact.id, depth=depth)
         document |= {name: lineage_document(lineage) for name, lineage in lineages.items()}
         if retrievals:
-            document["retrievals"] = [retrievals_document(item) for item in await store.retrievals(artifact.id)]
+            document["retrievals"] = [retrievals_document(item) async for item in _all_retrievals(store, artifact.id)]
         return document
 
     document = target.run(work, read_only=True)
@@ -112,6 +113,14 @@ def show(target: Target, address: Address, retrievals: bool, sources: bool, deri
     for name, lineage in lineages.items():
         lines += [f"{name}:", *_lines(lineage)]
     target.print(document, "\n".join(lines))
+
+
+async def _all_retrievals(store: ArtifactStore, artifact_id: UUID) -> AsyncIterator[Retrievals]:
+    after: tuple[str, str] | None = None
+    while page := await store.retrievals(artifact_id, after=after, limit=1000):
+        for item in page:
+            yield item
+        after = page[-1].minute, page[-1].actor
 
 
 def _lines(lineage: Lineage) -> Iterator[str]:

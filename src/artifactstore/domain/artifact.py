@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
@@ -83,6 +84,10 @@ class Artifact:
     created_by: str
     revision: int = 1  # counts the events that changed the record; its creation is the first
     deleted: bool = False  # its name was tombstoned after it
+
+
+#: A minute of UTC, as retrievals are summed by.
+MINUTE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}Z")
 
 
 @dataclass(frozen=True, slots=True)

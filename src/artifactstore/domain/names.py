@@ -44,6 +44,11 @@ def actor_name(text: str) -> str:
     return plain.encode()[:MAX_ACTOR_BYTES].decode(errors="ignore") or "unknown"
 
 
+def is_plain(text: str) -> bool:
+    """Whether text is UTF-8 without control characters."""
+    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
+
+
 def check_namespace(text: str) -> str:
     """A namespace: `[a-z0-9][a-z0-9._-]{0,63}`."""
     if not _NAMESPACE.match(text):
@@ -70,9 +75,7 @@ def check_name(text: str) -> str:
 
 def check_name_prefix(text: str) -> str:
     """What a name may begin with: as a name, but it may end in the middle of one."""
-    if len(text.encode(errors="replace")) > MAX_NAME_BYTES or any(
-        unicodedata.category(c) in ("Cc", "Cs") for c in text
-    ):
+    if len(text.encode(errors="replace")) > MAX_NAME_BYTES or not is_plain(text):
         raise InvalidNameError(
             f"a name prefix has at most {MAX_NAME_BYTES} bytes and no control characters", field="name_prefix"
         )

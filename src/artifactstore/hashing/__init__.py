@@ -71,7 +71,7 @@ def kernel_hits() -> dict[str, int]:
 class DualHasher(_face.Dual):
     """Both digests of a stream that comes in pieces of any size.
 
-    Different hashers run at once, see native/python/face.c. A call that meets another one on the same hasher raises
+    Different hashers run at once, see native/python/face.c. What meets a call on the same hasher, `length` too, raises
     HasherBusyError and changes nothing.
     """
 

@@ -205,13 +205,16 @@ class RemoteStore(RemoteCatalog, RemotePackages, RemoteTokens):
 
         return await self._server.ask("GET", "/v1/events", parse, query={"after": str(after), "limit": str(limit)})
 
-    async def retrievals(self, artifact_id: UUID) -> tuple[Retrievals, ...]:
-        """Who read an artifact, summed by actor and minute."""
+    async def retrievals(
+        self, artifact_id: UUID, *, after: tuple[str, str] | None = None, limit: int = 100
+    ) -> tuple[Retrievals, ...]:
+        """A page of who read an artifact, summed by minute and actor."""
+        query = {"limit": str(limit)} | ({} if after is None else {"after": " ".join(after)})
 
         def parse(document: dict[str, Any]) -> tuple[Retrievals, ...]:
             return tuple(parse_retrievals(item) for item in document["items"])
 
-        return await self._server.ask("GET", f"/v1/artifacts/{artifact_id}/retrievals", parse)
+        return await self._server.ask("GET", f"/v1/artifacts/{artifact_id}/retrievals", parse, query=query)
 
     # --- bytes out --------------------------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ from artifactstore.api.openapi.parts import (
     whole,
 )
 from artifactstore.domain import errors, names
+from artifactstore.domain.artifact import MINUTE
 from artifactstore.registry.lineage import MAX_DEPTH
 
 TAG = {"name": "artifacts", "description": "The records: what was stored, as what, when and by whom."}
@@ -48,6 +49,8 @@ _DEPTH = query(
     "depth", "How far to go.", {"type": "integer", "minimum": 1, "maximum": MAX_DEPTH, "default": 1}, example=2
 )
 _SIZE: Json = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
+_MINUTE = "2026-01-31T23:59Z"
+_AFTER = f"{_MINUTE} anonymous"
 _MOMENT: Json = {"type": "string", "pattern": MOMENT}
 _LABELS: Json = query(
     "label",
@@ -187,8 +190,17 @@ PATHS: Json = {
         "get": operation(
             "getRetrievals",
             "Who read it",
-            answers={200: answer("Downloads, summed by actor and minute", schema("RetrievalsList"))},
-            refused=[*_BY_ID, *refusals.READING],
+            parameters=[
+                query(
+                    "after",
+                    "The `next` of the page before.",
+                    {"type": "string", "pattern": rf"^{MINUTE.pattern} [^\x00-\x1f\x7f-\x9f]+$"},
+                    example=_AFTER,
+                ),
+                *parameters("limit"),
+            ],
+            answers={200: answer("Downloads, summed by minute and actor, in that order", schema("RetrievalsPage"))},
+            refused=[*_BY_ID, errors.InvalidQueryError, *refusals.READING],
         ),
     },
 }
@@ -303,7 +315,7 @@ SCHEMAS: Json = {
             "blake3": schema("Blake3Digest"),
             "artifact_id": or_null(schema("UUID")),
             "actor": text("Who read."),
-            "minute": text("When, in UTC.", pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}Z$"),
+            "minute": text("When, in UTC.", pattern=f"^{MINUTE.pattern}$"),
             "count": whole("How many downloads.", 1),
             "size_bytes": whole("How many bytes were sent, in sum."),
         },
@@ -311,10 +323,14 @@ SCHEMAS: Json = {
             "blake3": B3_EXAMPLE,
             "artifact_id": UUID_EXAMPLE,
             "actor": "anonymous",
-            "minute": "2026-01-31T23:59Z",
+            "minute": _MINUTE,
             "count": 2,
             "size_bytes": 32,
         },
     ),
-    "RetrievalsList": record("Who read an artifact.", {"items": {"type": "array", "items": schema("Retrievals")}}),
+    "RetrievalsPage": page(
+        "A page of who read an artifact.",
+        "Retrievals",
+        or_null(text("The `after` of the following page; null at the end, and only there.", examples=[_AFTER])),
+    ),
 }
