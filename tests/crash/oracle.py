@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,12 +49,21 @@ def dump(root: Path) -> dict[str, Value]:
         rows = {name: sorted(map(repr, connection.execute(f"SELECT * FROM {name}"))) for name in tables}
     files = {}
     for kind in ("objects", "staging"):
-        for directory, _, names in os.walk(root / kind):
-            for name in names:
-                path = Path(directory, name)
-                found = path.stat()
-                files[str(path.relative_to(root))] = (found.st_size, found.st_ino)
+        files |= {entry.path.removeprefix(f"{root}/"): _told(entry) for entry in _files(f"{root}/{kind}")}
     return {"rows": rows, "files": files}
+
+
+def _files(directory: str) -> Iterator[os.DirEntry[str]]:
+    for entry in os.scandir(directory):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(entry.path)
+        else:
+            yield entry
+
+
+def _told(entry: os.DirEntry[str]) -> tuple[int, int]:
+    found = entry.stat(follow_symlinks=False)
+    return found.st_size, found.st_ino
 
 
 async def examine(root: Path, known: Known) -> list[str]:
