@@ -63,6 +63,13 @@ class Report:
             raise ValueError(f"{file} is of another campaign, or of other sources: {kept['of']}, not {of}")
         return cls(Counter(kept["cases"]), kept["findings"], Counter(kept["seconds"]), kept["done"])
 
+    def unfinished[T](self, family: str, points: Iterable[T]) -> Iterator[T]:
+        """Of the points of a family, those that were not done; each is done when the next one is asked for."""
+        for place, point in enumerate(points, 1):
+            if place > self.done.get(family, 0):
+                yield point
+                self.done[family] = place
+
     def write(self, file: Path, of: str) -> None:
         """For `read`."""
         file.write_text(json.dumps({"of": of, **{name: getattr(self, name) for name in self.__slots__}}, indent=1))
@@ -262,13 +269,10 @@ class Campaign:
 
     def unfinished[T](self, family: str, points: Iterable[T]) -> Iterator[T]:
         """Of the points of a family, those that no earlier part of the campaign came to. Stop: its time is over."""
-        for place, point in enumerate(points, 1):
-            if place <= self.report.done.get(family, 0):
-                continue
+        for point in self.report.unfinished(family, points):
             if time.monotonic() > self._ends:
                 raise Stop
             yield point
-            self.report.done[family] = place
 
     def expect(self, ended: Ended, family: str, case: object) -> None:
         """A run ends by itself or by SIGKILL; by nothing else."""
