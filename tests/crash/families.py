@@ -21,7 +21,10 @@ MAKING = (Scenario("making", ("put_new",)), "empty")
 MIGRATION = (Scenario("migration", ("put_new",)), "old")
 OPENING = (Scenario("opening", ()), "filled")
 EACH = tuple((Scenario(name, (name,), at_open=False), "filled") for name in OPERATIONS)
-WRITERS = Scenario("8 writers", tuple(OPERATIONS), writers=8, rounds=1000, at_open=False)
+#: A backup copies all that there is, for which an image has no room when eight writers make them.
+WRITERS = Scenario(
+    "8 writers", tuple(name for name in OPERATIONS if name != "backup"), writers=8, rounds=1000, at_open=False
+)
 #: Of the shutdown: the journal is written out first; or what is in memory is lost at once.
 LOGFLUSH, NOLOGFLUSH = 1, 2
 
@@ -78,6 +81,8 @@ def forgetting(
         judged: set[bytes] = set()
         states = islice(disk.states(before, disk.read_calls(record)), first, None, stride)
         for point, until in campaign.unfinished(family, states):
+            if point < campaign.first - 1:
+                continue
             if promised and not promises & set(range(point, min(until, point + 999) + 1)):
                 continue
             known = campaign.known(base, until)

@@ -29,7 +29,7 @@ from artifactstore.registry import snapshots
 from artifactstore.registry.envelope import timestamp
 from artifactstore.registry.migration import DATABASE_FILE
 from artifactstore.registry.snapshots import Snapshot
-from artifactstore.storage.durability import make_directory, sync_directory
+from artifactstore.storage.durability import make_directory, sync_directory, sync_names
 from artifactstore.storage.root import SHARDS, Root, open_root
 
 type Announce = Callable[[int], Progress]  # called with the bytes that are to be looked at
@@ -57,6 +57,7 @@ def take(root: Path, directory: Path, *, verify: bool = False, announce: Announc
     with ExitStack() as held:
         try:
             make_directory(directory)
+            sync_names(directory)
             refuse_foreign(directory)
             held.enter_context(locked(directory))
             earlier = BackupRecord.read(directory)

@@ -322,6 +322,19 @@ async def test_the_first_one_that_was_broken_off_is_none(
     assert nth > 20
 
 
+@pytest.mark.parametrize("beside", ["", "-journal", "-wal", "-shm"])
+async def test_one_that_was_killed_while_the_log_was_copied_goes_on(
+    root: Path, backup: Path, filled: dict[Digest, bytes], beside: str
+) -> None:
+    for _ in range(2):
+        left = backup / f"log-0.sqlite3.new{beside}"
+        backup.mkdir(exist_ok=True)
+        left.write_bytes(b"what SQLite had written")
+        await take(root, backup)
+        assert not left.exists()
+        assert held(backup) == filled
+
+
 async def test_nothing_is_named_before_it_is_durable(shared_memory: Path, tmp_path: Path, syscalls: Syscalls) -> None:
     old, *_ = await two_roots(tmp_path)
     await take(old, shared_memory / "backup")
