@@ -312,15 +312,15 @@ MUTATIONS = (
     Mutation(
         "what is copied into a backup is not synced",
         "backups/copying.py",
-        "                os.fdatasync(descriptor)\n",
+        "            os.fdatasync(descriptor)\n",
         "",
         _BACKUPS,
     ),
     Mutation(
         "the directories of a backup's objects are not synced",
         "backups/copying.py",
-        "                sync_directory(directory)\n",
-        "                pass\n",
+        "                    sync_directory(directory)\n",
+        "                    pass\n",
         _BACKUPS,
     ),
     Mutation(
@@ -333,8 +333,8 @@ MUTATIONS = (
     Mutation(
         "a backup's record comes before the name of its database",
         "backups/taking.py",
-        "        sync_directory(directory)\n        record.write(directory)\n",
-        "        record.write(directory)\n",
+        "    sync_directory(directory)\n    record.write(directory)\n",
+        "    record.write(directory)\n",
         "--only backup --from 200 --run forgetting=1",
     ),
     Mutation(

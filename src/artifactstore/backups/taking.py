@@ -62,13 +62,13 @@ def take(root: Path, directory: Path, *, verify: bool = False, announce: Announc
             held.enter_context(locked(directory))
             earlier = BackupRecord.read(directory)
             _clear(directory, earlier)
+            with opened.kept():
+                record, copied = _copy(opened, directory, earlier, verify, announce)
+            with Snapshot(directory / record.database) as snapshot:
+                removed = _prune(directory, snapshot)
+            _clear(directory, record)
         except OSError as error:
             raise unusable(directory, error) from error
-        with opened.kept():
-            record, copied = _copy(opened, directory, earlier, verify, announce)
-        with Snapshot(directory / record.database) as snapshot:
-            removed = _prune(directory, snapshot)
-        _clear(directory, record)
     return Taken(record, copied, removed)
 
 
@@ -102,12 +102,9 @@ def _copy(
             size_bytes=size_bytes,
             missing=tuple(copied.missing),
         )
-    try:
-        fresh.rename(directory / record.database)
-        sync_directory(directory)
-        record.write(directory)
-    except OSError as error:
-        raise unusable(directory, error) from error
+    fresh.rename(directory / record.database)
+    sync_directory(directory)
+    record.write(directory)
     return record, copied
 
 
