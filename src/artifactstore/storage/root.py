@@ -238,7 +238,9 @@ def _write_whole(file: Path, text: str) -> None:
     fresh = file.with_name(f"{file.name}.new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
     try:
-        os.write(descriptor, text.encode())
+        left = text.encode()
+        while left:  # a write that is cut short, by a signal or a full disk, says so by its count alone
+            left = left[os.write(descriptor, left) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
