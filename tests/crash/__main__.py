@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import errno
-import json
+import hashlib
 import random
 import signal
 import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 
+import artifactstore
 from tests.crash import families, mutations, rot, shim, volume
 from tests.crash.campaign import Campaign, Report, Stop
 from tests.crash.disk import Operation, Variant
@@ -143,9 +145,17 @@ LONG: tuple[str, ...] = (
 )
 
 
+def _sources() -> str:
+    """What tells the store that is under test from all others."""
+    package = Path(artifactstore.__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted((*package.rglob("*.py"), *package.parents[1].glob("native/**/*.[ch]"))):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    report = Report()
     parser = argparse.ArgumentParser(prog="python -m tests.crash")
     parser.add_argument("--run", action="append", metavar="FAMILY=N", help=", ".join(FAMILIES))
     parser.add_argument("--sample", dest="run", action="store_const", const=SAMPLE, help="a few minutes of all")
@@ -156,13 +166,17 @@ def main() -> int:
     parser.add_argument("--from", dest="start", type=int, default=1, metavar="CALL", help="where the calls begin")
     parser.add_argument("--calls", default="", metavar="KIND,...", help=f"only calls of these: {_KINDS}")
     parser.add_argument("--first", action="store_true", help="stop at the first finding")
-    parser.add_argument("--counts", type=Path, help="write the counts of cases there, as JSON")
+    parser.add_argument("--counts", type=Path, help="write the counts of cases there, as JSON; go on after what it has")
+    parser.add_argument("--seconds", type=float, default=inf, help="begin no case later; to be gone on with")
     arguments = parser.parse_args()
     if arguments.mutations is not None:
         return mutations.control(arguments.mutations)
     cases = tuple(case for case in ALL if not arguments.only or case[0].name in arguments.only.split(","))
     if not shim.preloaded():
         shim.run_again(shim.build(Path("build").absolute()))
+    of = f"{arguments.run} {arguments.only} {arguments.seed} {arguments.start} {arguments.calls} {_sources()}"
+    report = Report() if arguments.counts is None else Report.read(arguments.counts, of)
+    finished = False
     try:
         with (
             tempfile.TemporaryDirectory(prefix="crash-") as name,
@@ -174,14 +188,17 @@ def main() -> int:
                 first=arguments.start,
                 kinds=frozenset(Operation[kind.upper()] for kind in arguments.calls.split(",") if kind),
                 stop_at_first=arguments.first,
+                seconds=arguments.seconds,
             )
             for wanted in arguments.run or SAMPLE:
                 family, _, number = wanted.partition("=")
                 FAMILIES[family](campaign, cases, int(number or 1))
+            finished = True
     finally:
         if arguments.counts:
-            arguments.counts.write_text(json.dumps({"cases": report.cases, "findings": report.findings}, indent=1))
-    print(f"{sum(report.cases.values())} cases, {len(report.findings)} findings, seed {arguments.seed}")
+            report.write(arguments.counts, of)
+    end = "" if finished else ", NOT FINISHED"
+    print(f"{sum(report.cases.values())} cases, {len(report.findings)} findings, seed {arguments.seed}{end}")
     return bool(report.findings)
 
 

@@ -10,9 +10,10 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
 from artifactstore.bootstrap import open_local
@@ -39,13 +40,39 @@ class Base:
     image: Path
 
 
+#: Where a family is that came to its end.
+_ENDED = 10**9
+
+
 @dataclass(slots=True)
 class Report:
-    """How many cases of each family ran, and what was found."""
+    """How many cases of each family ran, how far each is, and what was found."""
 
     cases: Counter[str] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
     seconds: Counter[str] = field(default_factory=Counter)
+    done: dict[str, int] = field(default_factory=dict)  # so many of its points
+
+    @classmethod
+    def read(cls, file: Path, of: str) -> Report:
+        """What earlier parts of a campaign did; empty if there were none. ValueError: that was one `of` others."""
+        if not file.exists():
+            return cls()
+        kept = json.loads(file.read_text())
+        if kept["of"] != of:
+            raise ValueError(f"{file} is of another campaign, or of other sources: {kept['of']}, not {of}")
+        return cls(Counter(kept["cases"]), kept["findings"], Counter(kept["seconds"]), kept["done"])
+
+    def unfinished[T](self, family: str, points: Iterable[T]) -> Iterator[T]:
+        """Of the points of a family, those that were not done; each is done when the next one is asked for."""
+        for place, point in enumerate(points, 1):
+            if place > self.done.get(family, 0):
+                yield point
+                self.done[family] = place
+
+    def write(self, file: Path, of: str) -> None:
+        """For `read`."""
+        file.write_text(json.dumps({"of": of, **{name: getattr(self, name) for name in self.__slots__}}, indent=1))
 
 
 class Campaign:
@@ -61,6 +88,7 @@ class Campaign:
         first: int = 1,
         kinds: frozenset[Operation] = frozenset(),
         stop_at_first: bool = False,
+        seconds: float = inf,
     ) -> None:
         self.workspace = workspace
         self.shim = shim
@@ -69,6 +97,7 @@ class Campaign:
         self.kinds = kinds  # of these calls; empty: of all
         self.report = report
         self._stop_at_first = stop_at_first
+        self._ends = time.monotonic() + seconds
         self._bases: dict[str, Base] = {}
         self.journal = workspace / "run.journal"
         self.first_journal = workspace / "first.journal"
@@ -225,15 +254,25 @@ class Campaign:
     def family(self, name: str) -> Iterator[None]:
         """Say what is run, how many cases it was, and how long it took."""
         begun, before = time.monotonic(), (self.report.cases[name], len(self.report.findings))
-        print(f"{name} ...", flush=True)
+        if self.report.done.get(name) != _ENDED:
+            print(f"{name} ...", flush=True)
         try:
             yield
+            self.report.done[name] = _ENDED
         finally:
             took = time.monotonic() - begun
             self.report.seconds[name] += round(took)
             cases = self.report.cases[name] - before[0]
             found = len(self.report.findings) - before[1]
-            print(f"{name}: {cases} cases, {found} findings, {took:.0f} s", flush=True)
+            if cases:
+                print(f"{name}: {cases} cases, {found} findings, {took:.0f} s", flush=True)
+
+    def unfinished[T](self, family: str, points: Iterable[T]) -> Iterator[T]:
+        """Of the points of a family, those that no earlier part of the campaign came to. Stop: its time is over."""
+        for point in self.report.unfinished(family, points):
+            if time.monotonic() > self._ends:
+                raise Stop
+            yield point
 
     def expect(self, ended: Ended, family: str, case: object) -> None:
         """A run ends by itself or by SIGKILL; by nothing else."""

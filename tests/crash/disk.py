@@ -45,6 +45,7 @@ class Variant(StrEnum):
     LEAST = "least"  # nothing
     NAMES = "names"  # all names, no bytes
     BYTES = "bytes"  # all bytes, no names
+    LAST = "last"  # of each directory the last change of its names, without those before it; no bytes
     SOME = "some"  # of each name and each write as the die falls
 
 
@@ -264,6 +265,10 @@ def _names_left(directory: Directory, variant: Variant, dice: random.Random) -> 
             return directory.durable
         case Variant.NAMES:
             return directory.names
+        case Variant.LAST:
+            names = dict(directory.durable)
+            _rename(names, directory.since[-1] if directory.since else {})
+            return names
         case Variant.SOME:
             names = dict(directory.durable)
             for changes in directory.since:
@@ -274,7 +279,7 @@ def _names_left(directory: Directory, variant: Variant, dice: random.Random) -> 
 
 def _bytes_left(file: File, variant: Variant, dice: random.Random) -> bytes:
     match variant:
-        case Variant.LEAST | Variant.NAMES:
+        case Variant.LEAST | Variant.NAMES | Variant.LAST:
             return bytes(file.durable)
         case Variant.BYTES:
             return file.content()

@@ -16,6 +16,7 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ class Ended:
         return not self.killed and self.status == 0
 
 
+@lru_cache  # of one root in a campaign, three times a case
 def settings_of(root: Path) -> Settings:
     return Settings.load(
         _env_file=None, root=root, floor_bytes=0, log_reserve_bytes=LEAST_RESERVE_BYTES, retrieval_interval=3600.0

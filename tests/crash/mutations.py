@@ -57,6 +57,7 @@ _PUBLISHER = "native/publisher/publisher.c"
 _PUTS = "--only put_new --run promises=1"
 _FAILED_PUTS = "--only put_new --calls sync --run failed=1"
 _HEALS = "--only heal --run promises=1"
+_BACKUPS = "--only backup --run promises=1"
 
 MUTATIONS = (
     Mutation(
@@ -163,7 +164,7 @@ MUTATIONS = (
     Mutation(
         "the root's own name is not synced when its making goes on",
         "storage/root.py",
-        "    _sync_name(root.path)\n",
+        "    sync_names(root.path)\n",
         "",
         "--only making --calls sync --run again=1",
     ),
@@ -300,6 +301,63 @@ MUTATIONS = (
         "",
         "--only delete_and_put --calls unlink,sync --from 60 --run kills=1",
     ),
+    # --- backups ------------------------------------------------------------------------------------------------------
+    Mutation(
+        "a backup's own name is not synced when its making goes on",
+        "backups/taking.py",
+        "            sync_names(directory)\n",
+        "",
+        "--only backup --calls mkdir,sync --run again=1",
+    ),
+    Mutation(
+        "what is copied into a backup is not synced",
+        "backups/copying.py",
+        "            os.fdatasync(descriptor)\n",
+        "",
+        _BACKUPS,
+    ),
+    Mutation(
+        "the directories of a backup's objects are not synced",
+        "backups/copying.py",
+        "                    sync_directory(directory)\n",
+        "                    pass\n",
+        _BACKUPS,
+    ),
+    Mutation(
+        "a backup's database is not synced",
+        "registry/snapshots.py",
+        "        os.fsync(descriptor)\n",
+        "        pass\n",
+        _BACKUPS,
+    ),
+    Mutation(
+        "a backup's record comes before the name of its database",
+        "backups/taking.py",
+        "    sync_directory(directory)\n    record.write(directory)\n",
+        "    record.write(directory)\n",
+        "--only backup --from 200 --run forgetting=1",
+    ),
+    Mutation(
+        "a backup's record is not synced",
+        "backups/form.py",
+        "            os.fsync(file.fileno())\n",
+        "",
+        _BACKUPS,
+    ),
+    Mutation(
+        "the name of a backup's record is not synced",
+        "backups/form.py",
+        "        fresh.rename(directory / RECORD_FILE)\n        sync_directory(directory)\n",
+        "        fresh.rename(directory / RECORD_FILE)\n",
+        _BACKUPS,
+    ),
+    Mutation(
+        "what a backup that was killed left beside its database is not removed",
+        "backups/form.py",
+        "(-journal|-wal|-shm)?",
+        "",
+        "--only backup --calls write --run kills=1",
+    ),
     # --- not to be seen from outside ----------------------------------------------------------------------------------
     Mutation(
         "a name whose sync failed is left",
@@ -349,6 +407,30 @@ MUTATIONS = (
         "            self._file.unlink()\n",
         "--only opening --run forgetting=1",
         "as the one before",
+    ),
+    Mutation(
+        "a restored database is not synced",
+        "backups/restoring.py",
+        "        os.fsync(descriptor)\n",
+        "        pass\n",
+        _BACKUPS,
+        "it is opened next, to be migrated, and SQLite syncs it when it gets a WAL; this one stands for no migration",
+    ),
+    Mutation(
+        "the name of a restored database is not synced",
+        "backups/restoring.py",
+        "    sync_directory(root.registry)\n",
+        "",
+        _BACKUPS,
+        "the registry, which is opened next, syncs its directory",
+    ),
+    Mutation(
+        "a restored root's marker goes without a sync",
+        "storage/root.py",
+        "        (root.path / RESTORING).unlink()\n        sync_directory(root.path)\n",
+        "        (root.path / RESTORING).unlink()\n",
+        "--only backup --from 1010 --run forgetting=1",
+        "what has a format file is a root, whatever lies beside it",
     ),
 )
 

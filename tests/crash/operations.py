@@ -22,6 +22,7 @@ from uuid import UUID
 
 import blake3
 
+from artifactstore.backups import restoring, taking
 from artifactstore.content import LocalContent
 from artifactstore.domain.artifact import Artifact
 from artifactstore.domain.digest import Digest
@@ -367,6 +368,37 @@ async def retrievals(act: Act) -> None:
         async for _ in content.chunks():
             pass
     await act.store.retrievals(artifact.id)
+
+
+#: What stands for a backup, or for the root that was made of it, that holds all that it names.
+WHOLE = "whole"
+
+
+@operation
+async def backup(act: Act) -> None:
+    """The root is backed up twice, beside the store that writes it, and a root is made of that.
+
+    All runs on a volume have one directory for it: what one was broken off in, the next goes on with.
+    """
+    gone, restored = act.content(SMALL), act.root.parent / act.name("restored")
+    await act.put(gone)
+    await backed_up(act)
+    await act.delete(gone)
+    await act.put(act.content(LARGE))
+    await backed_up(act)
+    async with act.claim({f"restored/{restored}": WHOLE}):
+        await asyncio.to_thread(restoring.restore, backup_of(act.root), restored)
+
+
+async def backed_up(act: Act) -> None:
+    async with act.claim({f"backup/{act.root}": WHOLE}):
+        taken = await asyncio.to_thread(taking.take, act.root, backup_of(act.root))
+        act.require(not taken.record.missing, f"a backup lacks {taken.record.missing}")
+
+
+def backup_of(root: Path) -> Path:
+    """Where the backup of a root lies: in a directory in which nothing else is made, whose sync would sync it."""
+    return root.with_name("backups") / root.name
 
 
 def raise_first(outcomes: Iterable[BaseException | None]) -> None:

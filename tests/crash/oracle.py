@@ -6,10 +6,11 @@ said. Rebuilt views are the live views. No reference dangles. Recovery run twice
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +18,17 @@ from uuid import UUID
 
 import blake3
 
+from artifactstore.backups import copying, restoring, taking
+from artifactstore.backups.form import BackupRecord
 from artifactstore.bootstrap import open_local
 from artifactstore.domain.artifact import ObjectState
 from artifactstore.domain.errors import ArtifactNotFoundError, ArtifactStoreError, LogCorruptError, ObjectDamagedError
+from artifactstore.registry.snapshots import Snapshot
+from artifactstore.storage.root import RESTORING, open_root
 from artifactstore.store import Store
 from tests.crash.driver import settings_of
 from tests.crash.journal import ABSENT, Known, Value
-from tests.crash.operations import DAMAGED, NAMESPACE, STORED, Content
+from tests.crash.operations import DAMAGED, NAMESPACE, STORED, WHOLE, Content, backup_of
 
 _REFERENCES = """
     SELECT artifacts.blake3 FROM artifacts JOIN names USING (namespace, name) WHERE version > tombstoned_through
@@ -49,12 +54,21 @@ def dump(root: Path) -> dict[str, Value]:
         rows = {name: sorted(map(repr, connection.execute(f"SELECT * FROM {name}"))) for name in tables}
     files = {}
     for kind in ("objects", "staging"):
-        for directory, _, names in os.walk(root / kind):
-            for name in names:
-                path = Path(directory, name)
-                found = path.stat()
-                files[str(path.relative_to(root))] = (found.st_size, found.st_ino)
+        files |= {entry.path.removeprefix(f"{root}/"): _told(entry) for entry in _files(f"{root}/{kind}")}
     return {"rows": rows, "files": files}
+
+
+def _files(directory: str) -> Iterator[os.DirEntry[str]]:
+    for entry in os.scandir(directory):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(entry.path)
+        else:
+            yield entry
+
+
+def _told(entry: os.DirEntry[str]) -> tuple[int, int]:
+    found = entry.stat(follow_symlinks=False)
+    return found.st_size, found.st_ino
 
 
 async def examine(root: Path, known: Known) -> list[str]:
@@ -94,7 +108,8 @@ async def check(store: Store, known: Known, findings: Findings) -> None:
         findings.require(difference is None, f"rebuilt views differ: {difference}")
     except LogCorruptError as error:
         findings.lines.append(f"the log: {error}")
-    for key, allowed in known.keys.items():
+    # a backup that is looked at is made anew: last, since what was to be restored is of the one before
+    for key, allowed in sorted(known.keys.items(), key=lambda item: item[0].startswith("backup/")):
         kind, _, rest = key.partition("/")
         if kind == "event":  # looked at with all the others
             continue
@@ -207,6 +222,47 @@ async def _token(store: Store, name: str) -> Value:
     return ABSENT
 
 
+async def _backup(_store: Store, root: str) -> Value:
+    """Absent or whole; and then another one can be made in its place, which is."""
+    return await asyncio.to_thread(_backup_anew, Path(root))
+
+
+def _backup_anew(root: Path) -> Value:
+    found = _backup_in(backup_of(root))
+    taking.take(root, backup_of(root))
+    after = _backup_in(backup_of(root))
+    return found if after == WHOLE else f"{found}, and then {after}"
+
+
+def _backup_in(directory: Path) -> Value:
+    record = BackupRecord.read(directory)
+    if record is None:
+        return ABSENT
+    if taking.digest_of(directory / record.database) != record.database_sha256:
+        return "with another database"
+    with Snapshot(directory / record.database) as snapshot:
+        return copying.check(snapshot.objects(), directory / "objects") or WHOLE
+
+
+async def _restored(_store: Store, root: str) -> Value:
+    """Absent or whole. What was broken off can be gone on with."""
+    return await asyncio.to_thread(_restored_root, Path(root))
+
+
+def _restored_root(root: Path) -> Value:
+    backup, marker = backup_of(root), root / RESTORING
+    if (root / "format").exists():
+        return restoring.check_objects(root) or WHOLE
+    if (root / "objects").exists() and not marker.exists():  # all was there: the next start makes it a root
+        open_root(root, writer=True).close()
+        return restoring.check_objects(root) or ABSENT
+    record = BackupRecord.read(backup)
+    if record is None or (marker.exists() and marker.read_text().strip() not in ("", record.name)):
+        return ABSENT  # and if another backup has taken the place of its own, it stays
+    restoring.restore(backup, root)
+    return restoring.check_objects(root) or ABSENT
+
+
 OBSERVERS: dict[str, Callable[[Store, str], Awaitable[Value]]] = {
     "object": _object,
     "file": _file,
@@ -214,4 +270,6 @@ OBSERVERS: dict[str, Callable[[Store, str], Awaitable[Value]]] = {
     "labels": _labels,
     "package": _package,
     "token": _token,
+    "backup": _backup,
+    "restored": _restored,
 }

@@ -75,7 +75,7 @@ def objects(campaign: Campaign, times: int) -> None:
     for rot in ROTS:
         family = f"rot of objects: {rot.__name__}"
         with campaign.family(family):
-            for number in range(times):
+            for number in campaign.unfinished(family, range(times)):
                 dice = random.Random(f"{campaign.seed}/{family}/{number}")
                 with campaign.in_memory(base):
                     campaign.begin()
@@ -122,7 +122,7 @@ def database(campaign: Campaign, times: int) -> None:
         for rot in ROTS[:3]:
             family = f"rot of {name}: {rot.__name__}"
             with campaign.family(family):
-                for number in range(times):
+                for number in campaign.unfinished(family, range(times)):
                     dice = random.Random(f"{campaign.seed}/{family}/{number}")
                     with campaign.in_memory(killed):
                         rot(campaign.place / ROOT / "registry" / name, dice)

@@ -93,7 +93,7 @@ def lacking(campaign: Campaign, name: str, *, cut: bool, times: int) -> None:
     family = f"{name}{', then a cut' if cut else ''}"
     base = campaign.base("filled")
     with campaign.family(family):
-        for number in range(times):
+        for number in campaign.unfinished(family, range(times)):
             seed = f"{campaign.seed}-{number}"
 
             async def work(store: Store, journal: Journal, seed: str = seed) -> None:
@@ -137,7 +137,7 @@ def lost_writes(campaign: Campaign, times: int) -> None:
     family = "a thin disk"
     base = campaign.base("filled")
     with campaign.family(family):
-        for number in range(times):
+        for number in campaign.unfinished(family, range(times)):
             with volume.memory(campaign.workspace / "thin", "size=12m") as below:
                 image = below / "image"
                 volume.copy_image(campaign.image_of(base), image)

@@ -422,6 +422,16 @@ ssize_t pwritev(int fd, const struct iovec *vectors, int number, off_t offset) {
     return pwritev64(fd, vectors, number, offset);
 }
 
+/* Into a file of the volume it is refused, as some file systems do: who has data to copy writes it then. */
+ssize_t sendfile64(int to, int from, off64_t *offset, size_t length) {
+    if (!of_descriptor(to))
+        return syscall(SYS_sendfile, to, from, offset, length);
+    errno = EINVAL;
+    return -1;
+}
+
+ssize_t sendfile(int to, int from, off_t *offset, size_t length) { return sendfile64(to, from, offset, length); }
+
 int ftruncate64(int fd, off64_t length) {
     int result;
     if (!of_descriptor(fd))

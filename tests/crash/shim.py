@@ -25,13 +25,13 @@ class Action(IntEnum):
 
 
 def build(directory: Path) -> Path:
-    """Compile the library; its path."""
+    """Compile the library; its path. Another campaign may be running under the one that is there: it is replaced."""
     directory.mkdir(exist_ok=True)
-    library = directory / "crash-shim.so"
+    library, fresh = directory / "crash-shim.so", directory / f"crash-shim.so.{os.getpid()}"
     compiler = os.environ.get("CC", "cc")
     flags = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-U_FORTIFY_SOURCE", "-shared", "-fPIC")
-    subprocess.run([compiler, *flags, str(_SOURCE), "-o", str(library), "-lpthread"], check=True)
-    return library
+    subprocess.run([compiler, *flags, str(_SOURCE), "-o", str(fresh), "-lpthread"], check=True)
+    return fresh.replace(library)
 
 
 def preloaded() -> bool:
@@ -47,7 +47,7 @@ def loading(library: Path) -> dict[str, str]:
 def run_again(library: Path) -> None:
     """Begin this program anew, in this process, under the library."""
     os.environ.update(loading(library))
-    os.execv(sys.executable, [sys.executable, "-B", "-m", "tests.crash", *sys.argv[1:]])
+    os.execv(sys.executable, [sys.executable, "-m", "tests.crash", *sys.argv[1:]])
 
 
 class Shim:

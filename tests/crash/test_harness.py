@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash import disk, journal, shim
+from tests.crash.campaign import Report
 from tests.crash.disk import Disk, Variant
 from tests.crash.journal import ABSENT, Journal
 from tests.crash.mutations import MUTATIONS, SOURCES, Mutation
@@ -87,6 +88,29 @@ def test_only_what_may_have_come_after_the_last_answer_is_unanswered(tmp_path: P
     assert known.unanswered == {"object/a": [ABSENT]}, "bytes may not be left of what is being deleted"
     written.intend({"object/a": "stored"})
     assert journal.read(tmp_path / "journal").unanswered == {"object/a": [ABSENT, "stored"]}
+
+
+# --- a campaign in parts ------------------------------------------------------------------------------------------
+
+
+def test_a_campaign_goes_on_with_the_case_that_it_did_not_end(tmp_path: Path) -> None:
+    kept = tmp_path / "counts"
+    first = Report.read(kept, "these")
+    points = first.unfinished("kill: heal", "abcd")
+    assert [next(points), next(points)] == ["a", "b"]
+    first.cases["kill: heal"] = 1
+    first.write(kept, "these")
+    second = Report.read(kept, "these")
+    assert list(second.unfinished("kill: heal", "abcd")) == ["b", "c", "d"]
+    assert list(second.unfinished("kill: heal", "abcd")) == []
+    assert list(second.unfinished("kill: seal", "ab")) == ["a", "b"], "a family of which nothing is known begins anew"
+    assert second.cases["kill: heal"] == 1
+
+
+def test_a_campaign_does_not_go_on_with_the_counts_of_another(tmp_path: Path) -> None:
+    Report().write(tmp_path / "counts", "these")
+    with pytest.raises(ValueError, match="other sources"):
+        Report.read(tmp_path / "counts", "those")
 
 
 # --- the forgetful disk -------------------------------------------------------------------------------------------

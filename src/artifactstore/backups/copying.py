@@ -82,9 +82,12 @@ class Copying:
             if progress is not None:
                 progress(done.size_bytes)
         # of all, the found ones too: whoever made those may not have come to this
-        for directory in directories:
-            if directory.is_dir():
-                sync_directory(directory)
+        try:
+            for directory in directories:
+                if directory.is_dir():
+                    sync_directory(directory)
+        except OSError as error:
+            raise storage_error(f"{self._target} could not be synced", error) from error
         return outcome
 
     # --- in a thread ------------------------------------------------------------------------------------------------
@@ -112,20 +115,24 @@ class Copying:
         fresh = self._partial / secrets.token_hex(16)
         try:
             make_directory(target.parent)
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
             try:
-                wrong = difference(record, source, self._stopping, lambda block: _write(descriptor, block))
-                if wrong is not None:
-                    raise UnreadableCopyError(wrong)
-                os.fdatasync(descriptor)
-                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # memory is the gateway's, if one runs here
+                self._write(record, source, fresh)
+                fresh.rename(target)
             finally:
-                os.close(descriptor)
-            fresh.rename(target)
+                fresh.unlink(missing_ok=True)
         except OSError as error:
             raise storage_error(f"{target} could not be written", error) from error
+
+    def _write(self, record: ObjectRecord, source: Path, fresh: Path) -> None:
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+        try:
+            wrong = difference(record, source, self._stopping, lambda block: _write(descriptor, block))
+            if wrong is not None:
+                raise UnreadableCopyError(wrong)
+            os.fdatasync(descriptor)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # memory is the gateway's, if one runs here
         finally:
-            fresh.unlink(missing_ok=True)
+            os.close(descriptor)
 
 
 def difference(record: ObjectRecord, file: Path, stopping: threading.Event, write: Writer | None = None) -> str | None:

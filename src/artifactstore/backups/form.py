@@ -28,7 +28,9 @@ from artifactstore.storage.durability import sync_directory
 FORMAT = 1
 RECORD_FILE = "backup.json"
 _SOFTWARE = "artifact-store"
-_DATABASE = re.compile(r"log-\d+\.sqlite3(\.new)?")
+_DATABASE = re.compile(r"log-\d+\.sqlite3")
+#: One that is not finished, with what SQLite has beside it while it is written.
+_UNFINISHED = re.compile(r"log-\d+\.sqlite3\.new(-journal|-wal|-shm)?")
 _ENTRIES = frozenset({RECORD_FILE, f"{RECORD_FILE}.new", "objects", "partial", "lock", "lost+found"})
 
 
@@ -105,13 +107,17 @@ class BackupRecord:
 def refuse_foreign(directory: Path) -> None:
     """BackupError if the directory holds anything but a backup, or the beginnings of one."""
     for name in sorted(entry.name for entry in directory.iterdir()):
-        if name not in _ENTRIES and not _DATABASE.fullmatch(name):
+        if name not in _ENTRIES and not _is_database(name):
             raise BackupError(f"{directory} is not a backup: it holds {name!r}; name an empty directory")
 
 
 def databases(directory: Path) -> list[Path]:
-    """The databases in a backup's directory, unfinished ones included."""
-    return [entry for entry in directory.iterdir() if _DATABASE.fullmatch(entry.name)]
+    """The databases in a backup's directory, unfinished ones included, with the files beside them."""
+    return [entry for entry in directory.iterdir() if _is_database(entry.name)]
+
+
+def _is_database(name: str) -> bool:
+    return _DATABASE.fullmatch(name) is not None or _UNFINISHED.fullmatch(name) is not None
 
 
 @contextmanager

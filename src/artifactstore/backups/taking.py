@@ -29,7 +29,7 @@ from artifactstore.registry import snapshots
 from artifactstore.registry.envelope import timestamp
 from artifactstore.registry.migration import DATABASE_FILE
 from artifactstore.registry.snapshots import Snapshot
-from artifactstore.storage.durability import make_directory, sync_directory
+from artifactstore.storage.durability import make_directory, sync_directory, sync_names
 from artifactstore.storage.root import SHARDS, Root, open_root
 
 type Announce = Callable[[int], Progress]  # called with the bytes that are to be looked at
@@ -57,17 +57,18 @@ def take(root: Path, directory: Path, *, verify: bool = False, announce: Announc
     with ExitStack() as held:
         try:
             make_directory(directory)
+            sync_names(directory)
             refuse_foreign(directory)
             held.enter_context(locked(directory))
             earlier = BackupRecord.read(directory)
             _clear(directory, earlier)
+            with opened.kept():
+                record, copied = _copy(opened, directory, earlier, verify, announce)
+            with Snapshot(directory / record.database) as snapshot:
+                removed = _prune(directory, snapshot)
+            _clear(directory, record)
         except OSError as error:
             raise unusable(directory, error) from error
-        with opened.kept():
-            record, copied = _copy(opened, directory, earlier, verify, announce)
-        with Snapshot(directory / record.database) as snapshot:
-            removed = _prune(directory, snapshot)
-        _clear(directory, record)
     return Taken(record, copied, removed)
 
 
@@ -101,12 +102,9 @@ def _copy(
             size_bytes=size_bytes,
             missing=tuple(copied.missing),
         )
-    try:
-        fresh.rename(directory / record.database)
-        sync_directory(directory)
-        record.write(directory)
-    except OSError as error:
-        raise unusable(directory, error) from error
+    fresh.rename(directory / record.database)
+    sync_directory(directory)
+    record.write(directory)
     return record, copied
 
 

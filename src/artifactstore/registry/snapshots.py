@@ -38,10 +38,14 @@ def take(database: Path, file: Path) -> None:
             copy.execute("PRAGMA synchronous=OFF")  # synced below, once
             live.backup(copy)  # all pages in one step: in several, each commit would make it begin again
             copy.execute("PRAGMA journal_mode=DELETE")  # one file, which can be read from a medium that is read-only
+        _sync(file)
     except (sqlite3.Error, OSError) as error:
         if is_full(error):
             raise StorageFullError(f"there is no space for a copy of the event log in {file.parent}") from error
         raise failure(error) from error
+
+
+def _sync(file: Path) -> None:
     descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -102,7 +102,7 @@ class Verifier:
     async def _compare(self, old: Table, new: Table) -> Difference | None:
         size = min(PAGE, WIDE_PAGE) if old is live.artifacts else PAGE
         after: tuple[Any, ...] | None = None
-        end = await self._end(old, new)
+        end: tuple[Any, ...] | None = None
         while True:
             page = await self._readers.run(partial(_live_page, table=old, after=after, limit=size))
             if page.seq != page.head:
@@ -111,12 +111,16 @@ class Verifier:
             last = _key(old, page.rows[-1]) if len(page.rows) == size else None
             expected = await self._on_scratch(partial(_rows, table=new, after=after, last=last, limit=size + 1))
             difference = _first_difference(old, page.rows, expected)
-            if difference is not None or last is None or end is None or last >= end:
+            if difference is not None or last is None:
                 return difference
+            if after is None:
+                end = await self._end(old, new)
+            if end is None or last >= end:
+                return None
             after = last
 
     async def _end(self, old: Table, new: Table) -> tuple[Any, ...] | None:
-        """The last key that either table has now: chasing rows that are appended meanwhile might never end."""
+        """The last key that either table has when one page was full: chasing what is appended later might never end."""
         ends = (
             await self._readers.run(partial(_last_key, table=old)),
             await self._on_scratch(partial(_last_key, table=new)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from artifactstore.domain.errors import StorageError, StorageFullError, UnreadableCopyError
@@ -45,3 +46,18 @@ def make_directory(path: Path, mode: int = 0o750) -> None:
     make_directory(path.parent, mode)
     path.mkdir(mode, exist_ok=True)
     sync_directory(path.parent)
+
+
+def sync_names(path: Path) -> None:
+    """Make the names durable by which a directory is reached, up to where its file system is mounted.
+
+    That it is there does not mean that they are: whoever made the directories may not have come to syncing them.
+    A directory that may not be read is somebody else's, and is left to them.
+    """
+    path = path.resolve()
+    device = path.stat().st_dev
+    for above in path.parents:
+        if above.stat().st_dev != device:
+            return
+        with suppress(PermissionError):
+            sync_directory(above)

@@ -16,13 +16,13 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from artifactstore.domain.digest import Algorithm, Digest
 from artifactstore.domain.errors import RootError, RootFormatError, RootLockedError
-from artifactstore.storage.durability import FULL, make_directory, sync_directory
+from artifactstore.storage.durability import FULL, make_directory, sync_directory, sync_names
 
 FORMAT = 1
 #: Directories per algorithm: one for each first byte of a digest.
@@ -223,9 +223,10 @@ def _make_directories(root: Root) -> None:
         for shard in range(SHARDS):
             (parent / f"{shard:02x}").mkdir(0o750, exist_ok=True)
         sync_directory(parent)
-    # a run that was broken off may have made its entries and not come to this; the same of the root's own name
+    # a run that was broken off may have made its entries and not come to this; the same of the root's own name, and of
+    # those above
     sync_directory(root.objects)
-    _sync_name(root.path)
+    sync_names(root.path)
 
 
 def _write_format(path: Path) -> None:
@@ -237,19 +238,14 @@ def _write_whole(file: Path, text: str) -> None:
     fresh = file.with_name(f"{file.name}.new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
     try:
-        os.write(descriptor, text.encode())
+        left = text.encode()
+        while left:  # a write that is cut short, by a signal or a full disk, says so by its count alone
+            left = left[os.write(descriptor, left) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
     fresh.rename(file)
     sync_directory(file.parent)
-
-
-def _sync_name(path: Path) -> None:
-    """Make a directory's own name durable, where it is one: a mount point is not, and its parent may not be ours."""
-    if path.stat().st_dev == path.parent.stat().st_dev:
-        with suppress(PermissionError):
-            sync_directory(path.parent)
 
 
 def _check_format(path: Path) -> None:

@@ -18,7 +18,7 @@ from artifactstore.backups.restoring import restore
 from artifactstore.backups.taking import Taken
 from artifactstore.bootstrap import open_local
 from artifactstore.domain.digest import Digest
-from artifactstore.domain.errors import BackupError, StorageError, StorageFullError
+from artifactstore.domain.errors import ArtifactStoreError, BackupError, StorageError, StorageFullError
 from artifactstore.registry.snapshots import Snapshot
 from artifactstore.storage.root import Root, object_key
 from tests.backends import shared_memory
@@ -322,6 +322,19 @@ async def test_the_first_one_that_was_broken_off_is_none(
     assert nth > 20
 
 
+@pytest.mark.parametrize("beside", ["", "-journal", "-wal", "-shm"])
+async def test_one_that_was_killed_while_the_log_was_copied_goes_on(
+    root: Path, backup: Path, filled: dict[Digest, bytes], beside: str
+) -> None:
+    for _ in range(2):
+        left = backup / f"log-0.sqlite3.new{beside}"
+        backup.mkdir(exist_ok=True)
+        left.write_bytes(b"what SQLite had written")
+        await take(root, backup)
+        assert not left.exists()
+        assert held(backup) == filled
+
+
 async def test_nothing_is_named_before_it_is_durable(shared_memory: Path, tmp_path: Path, syscalls: Syscalls) -> None:
     old, *_ = await two_roots(tmp_path)
     await take(old, shared_memory / "backup")
@@ -352,6 +365,27 @@ async def test_a_full_disk_ends_it_with_the_earlier_one_whole(
     assert record.seq == 3
     await take(new, backup)
     assert await restored(backup, tmp_path / "again") == after
+
+
+@pytest.mark.parametrize(
+    ("calls", "path"),
+    [
+        (("fdatasync", "unlink"), "backup/partial"),  # what was begun cannot be removed either
+        (("fsync",), "backup/objects"),
+        (("fsync",), "backup/log-0.sqlite3.new"),
+        (("unlink",), "backup/objects"),
+    ],
+)
+async def test_a_disk_that_goes_on_failing_ends_it_with_an_error_of_the_stores_own(
+    shared_memory: Path, tmp_path: Path, syscalls: Syscalls, calls: tuple[str, ...], path: str
+) -> None:
+    old, new, _, after = await two_roots(tmp_path)
+    backup = shared_memory / "backup"
+    await take(old, backup)
+    with syscalls.failing(*calls, error=5, path=path), pytest.raises(ArtifactStoreError, match="Input/output error"):
+        await take(new, backup)
+    await take(new, backup)
+    assert held(backup) == after
 
 
 async def test_an_error_that_is_not_an_objects_ends_it(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from artifactstore.domain.errors import StorageError, StorageFullError
-from artifactstore.storage.durability import make_directory, storage_error, sync_directory
+from artifactstore.storage.durability import make_directory, storage_error, sync_directory, sync_names
 from tests.syscalls import Syscalls, descriptors_under
 
 
@@ -34,6 +34,22 @@ def test_every_new_directory_is_synced_in_the_one_that_holds_it(shared_memory: P
     ]
     make_directory(shared_memory / "a" / "b")
     assert len(syscalls.trace("mkdir")) == 3
+
+
+def test_the_names_that_lead_to_a_directory_are_synced_whoever_made_it(shared_memory: Path, syscalls: Syscalls) -> None:
+    (shared_memory / "a" / "b").mkdir(parents=True)
+    sync_names(shared_memory / "a" / "b")
+    assert syscalls.trace("fsync")[:2] == ["fsync a", "fsync ."]
+
+
+def test_a_name_that_cannot_be_made_durable_is_an_error_unless_it_is_somebody_elses(
+    shared_memory: Path, syscalls: Syscalls
+) -> None:
+    (shared_memory / "a").mkdir()
+    with syscalls.failing("fsync", error=errno.EACCES):
+        sync_names(shared_memory / "a")
+    with syscalls.failing("fsync", error=errno.EIO), pytest.raises(OSError, match="Input/output error"):
+        sync_names(shared_memory / "a")
 
 
 def test_a_file_in_the_place_of_a_directory_is_an_error(shared_memory: Path) -> None:

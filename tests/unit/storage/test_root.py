@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -117,6 +118,15 @@ def test_making_that_was_broken_off_anywhere_goes_on(shared_memory: Path, syscal
 
 
 @pytest.mark.usefixtures("few_shards")
+def test_a_format_file_is_whole_where_writes_are_cut_short(
+    shared_memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[: max(1, len(data) // 2)]))
+    open_root(shared_memory, writer=True).close()
+    assert json.loads((shared_memory / "format").read_text())["format"] == FORMAT
+
+
 def test_making_that_fails_anywhere_is_one_error_that_gives_the_lock_up(
     shared_memory: Path, syscalls: Syscalls
 ) -> None:
