@@ -127,6 +127,7 @@ def test_a_format_file_is_whole_where_writes_are_cut_short(
     assert json.loads((shared_memory / "format").read_text())["format"] == FORMAT
 
 
+@pytest.mark.usefixtures("few_shards")
 def test_making_that_fails_anywhere_is_one_error_that_gives_the_lock_up(
     shared_memory: Path, syscalls: Syscalls
 ) -> None:
