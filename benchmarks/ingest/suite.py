@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 import uvloop
 
@@ -63,7 +64,7 @@ def run(*, root: Path, size: int = 2**30, turns: int = 5, seconds: float = 110.0
         contenders, missing = start_all(_STARTS, root, running)
         servers = [item for item in contenders if not isinstance(item, Ceiling)]
         one, direct_missing = _one_upload(contenders, root, size, turns, seconds / 2)
-        together = _together(servers, size // 4, turns, seconds / 4)
+        together = _together(servers, size // 8, turns, seconds / 4)
         small, protocol_missing = _small(servers, root, turns, small_seconds)
         idle, loaded = _beside_uploads(contenders[0], size, small_seconds)
         slow = _throttled(contenders[0], size // 8)
@@ -71,7 +72,7 @@ def run(*, root: Path, size: int = 2**30, turns: int = 5, seconds: float = 110.0
     notes = {item.name: item.note for item in contenders} | {DIRECT: "the disk: no server", PROTOCOL: "no server"}
     works = (
         (_upload_title(size), "GB/s", one),
-        (_together_title(size // 4), "GB/s", together),
+        (_together_title(size // 8), "GB/s", together),
         (f"{_SLOW} uploads of {size / 2**23:g} MiB at once, slow senders", "GB/s", {ArtifactStore.name: [slow]}),
         (f"one upload of {min(size // 2, _MEMORY_BYTES) / 2**20:g} MiB, to memory: no disk", "GB/s", memory),
     )
@@ -291,14 +292,24 @@ def _ratios(one: Taken, together: Taken, small: Taken) -> Iterator[Ratio]:
         (Nginx.name, 0.7),
     ):
         if name in others:
-            yield Ratio.of(f"one upload, speed / {name}", ours, others[name], target)
+            limit = "" if name == DIRECT else _disk_limit(one, others[name])
+            yield Ratio.of(f"one upload, speed / {name}", ours, others[name], target, limit=limit)
     if DIGEST in others:
         work = f"one upload, server CPU per GB / {DIGEST}"
         yield Ratio.of(work, ours, others[DIGEST], 1.3, measure=cost, at_most=True)
-    yield Ratio.of(f"{_TOGETHER} at once / {Naive.name}", together[ArtifactStore.name], together[Naive.name], 2.5)
+    eight, naive = together[ArtifactStore.name], together[Naive.name]
+    yield Ratio.of(f"{_TOGETHER} at once / {Naive.name}", eight, naive, 2.5, limit=_disk_limit(one, naive))
     for name, target in ((DockerRegistry.name, 8.0), (PROTOCOL, 0.2)):
         if name in small:
             yield Ratio.of(f"4 KiB uploads / {name}", small[ArtifactStore.name], small[name], target)
+
+
+def _disk_limit(one: Taken, theirs: Sequence[Sample]) -> str:
+    """What no server that syncs can exceed: the disk's own speed against theirs."""
+    if DIRECT not in one:
+        return ""
+    disk, other = (median(sample.amount / sample.seconds for sample in samples) for samples in (one[DIRECT], theirs))
+    return f"{disk / other:.2f}, by the disk"
 
 
 def _memory_ratios(memory: Taken) -> Iterator[Ratio]:
