@@ -52,7 +52,7 @@ def dump(root: Path) -> dict[str, Value]:
     with closing(sqlite3.connect(f"file:{root}/registry/log.sqlite3?mode=rw", uri=True)) as connection:
         tables = [name for (name,) in connection.execute(_TABLES)]
         rows = {name: sorted(map(repr, connection.execute(f"SELECT * FROM {name}"))) for name in tables}
-    files: dict[str, tuple[int, int]] = {}
+    files: dict[str, Value] = {}
     for kind in ("objects", "staging"):
         files |= {entry.path.removeprefix(f"{root}/"): _told(entry) for entry in _files(f"{root}/{kind}")}
     return {"rows": rows, "files": files}
