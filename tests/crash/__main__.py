@@ -146,10 +146,11 @@ LONG: tuple[str, ...] = (
 
 
 def _sources() -> str:
-    """What tells the store that is under test from all others."""
+    """What tells the store that is under test, and the harness that tests it, from all others."""
     package = Path(artifactstore.__file__).parent
     digest = hashlib.sha256()
-    for file in sorted((*package.rglob("*.py"), *package.parents[1].glob("native/**/*.[ch]"))):
+    native = (path for form in ("native/**/*.[ch]", "asm/**/*.S") for path in package.parents[1].glob(form))
+    for file in sorted((*package.rglob("*.py"), *native, *Path(__file__).parent.glob("*.[cp]*"))):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -72,7 +72,8 @@ def attacked(attack: list[str], process: subprocess.Popen[str], host: str) -> Se
                 seen.cut_after_seconds = now
             time.sleep(0.2)
         ended = time.monotonic() - begun
-        if seen.cut_after_seconds is None and ended < SECONDS:
+        all_came = seen.upload_seconds is not None and seen.descriptors > CONNECTIONS
+        if seen.cut_after_seconds is None and ended < SECONDS and all_came and slow.returncode == 0:
             seen.cut_after_seconds = ended  # it ends when no connection is left
         slow.kill()  # it looks at its own clock between its reads, and may be long in coming to it
     return seen

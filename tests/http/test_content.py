@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import email
 import random
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 from blake3 import blake3
 
+from artifactstore.domain.caller import Caller
 from tests.conftest import Gateway
 from tests.http.conftest import Client
 
@@ -146,3 +149,23 @@ async def test_only_bytes_that_were_sent_count_as_retrievals(gateway: Gateway, h
     assert sum(item["count"] for item in items) == 2
     assert sum(item["size_bytes"] for item in items) == len(DATA) + 100
     assert {item["actor"] for item in items} == {"anonymous"}
+
+
+async def test_retrievals_go_on_where_the_page_before_ended(gateway: Gateway, http: Client) -> None:
+    artifact = await gateway.store.file("default", "data.bin")
+    for actor in ("carol", "alice", "bob with a + and a %20"):
+        reading = gateway.store.acting_as(Caller.named(actor))
+        async with await reading.open_artifact(artifact.id) as content:
+            assert sum([len(chunk) async for chunk in content.chunks()]) == len(DATA)
+    path = f"/v1/artifacts/{artifact.id}/retrievals"
+    whole: Any = await (await http("GET", path)).json()
+    actors = [item["actor"] for item in whole["items"]]
+    assert (len(actors), whole["next"]) == (3, None)
+    found: list[Any] = []
+    following: str | None = ""
+    while following is not None:
+        page: Any = await (await http("GET", f"{path}?limit=2{following and '&after=' + quote(following)}")).json()
+        assert len(page["items"]) <= 2
+        found += page["items"]
+        following = page["next"]
+    assert found == whole["items"]

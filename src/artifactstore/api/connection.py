@@ -67,10 +67,10 @@ class BoundedConnection(RequestHandler):
             stream.close()
             return
         super().connection_made(transport)
+        self._await_request(self._limits.head_timeout)
         if (connected := transport.get_extra_info("socket")) is not None:
             self._lent = self._server.lend()
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES + self._lent)
-        self._await_request(self._limits.head_timeout)
 
     def _await_request(self, seconds: float) -> None:
         """Close the connection unless a whole head comes within this time."""
@@ -231,9 +231,9 @@ class BoundedConnection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """It is gone."""
-        super().connection_lost(exc)
         self._server.take_back(self._lent)
         self._lent = 0
+        super().connection_lost(exc)
         if self._left_over is not None and not self._left_over.done():
             self._left_over.set_result(None)
         if self._sending is not None:

@@ -116,14 +116,14 @@ class Copying:
         try:
             make_directory(target.parent)
             try:
-                self._write(record, source, fresh)
+                self._write_copy(record, source, fresh)
                 fresh.rename(target)
             finally:
                 fresh.unlink(missing_ok=True)
         except OSError as error:
             raise storage_error(f"{target} could not be written", error) from error
 
-    def _write(self, record: ObjectRecord, source: Path, fresh: Path) -> None:
+    def _write_copy(self, record: ObjectRecord, source: Path, fresh: Path) -> None:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         try:
             wrong = difference(record, source, self._stopping, lambda block: _write(descriptor, block))

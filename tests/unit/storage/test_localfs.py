@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,6 +119,51 @@ async def test_a_replacement_that_fails_keeps_the_old_copy(local: Place, syscall
     assert staged(local) == []
     await local.store(DATA, replace=True)
     assert await local.read(address) == DATA
+
+
+# --- opening ----------------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_in_memory_is_opened_without_a_thread(local: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = await local.store(DATA)
+    await opened_and_read(local, address)
+    backend: Any = local.backend
+    started = 0
+
+    def start(*arguments: Any) -> Any:
+        nonlocal started
+        started += 1
+        return inner(*arguments)
+
+    inner = backend._start
+    monkeypatch.setattr(backend, "_start", start)
+    await opened_and_read(local, address)
+    assert started == 0
+    monkeypatch.setattr(localfs, "open_cached", not_at_once)
+    await opened_and_read(local, address)
+    assert started == 1
+
+
+async def opened_and_read(local: Place, address: Digest) -> None:
+    stored = await local.backend.open(address)
+    assert await stored.read(0, len(DATA)) == DATA
+    await stored.close()
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE])
+async def test_a_look_at_an_opened_file_that_fails_is_a_storage_error(
+    local: Place, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    address = await local.store(DATA)
+
+    def broken(_descriptor: int) -> os.stat_result:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", broken)
+        with pytest.raises(StorageError):
+            await local.backend.open(address)
+    assert descriptors_under(local.directory) == []
 
 
 # --- failing calls ----------------------------------------------------------------------------------------------------

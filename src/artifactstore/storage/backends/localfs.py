@@ -26,7 +26,7 @@ from pathlib import Path
 from artifactstore.cancellation import obtained, uninterrupted
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import BytesKeptError, ObjectNotFoundError, StorageError, UnreadableCopyError
-from artifactstore.storage.cached import open_cached
+from artifactstore.storage.cached import open_cached, opens_at_once
 from artifactstore.storage.durability import read_error, storage_error, sync_directory
 from artifactstore.storage.publisher import DIRECTORIES, Publisher, Unlinked
 from artifactstore.storage.root import Root, object_key
@@ -94,6 +94,7 @@ class LocalFileSystemBackend:
         self._closed = False
         self._publisher = Publisher(_PUBLISHERS)
         self._objects_text, self._staging_text = str(root.objects), str(root.staging)
+        self._opens_at_once = opens_at_once(self._objects_text)
 
     @property
     def backend_id(self) -> str:
@@ -123,20 +124,17 @@ class LocalFileSystemBackend:
 
     async def open(self, address: Digest) -> LocalObject:
         """Open an object's file; see the port."""
-        opened = self._open_at_once(address)
-        if opened is None:
-            try:
-                opened = await obtained(
-                    self._start(self._open, address), lambda opened: asyncio.to_thread(os.close, opened[0])
-                )
-            except OSError as error:
-                raise read_error("the object could not be opened", error) from error
-        descriptor, size = opened
-        return LocalObject(descriptor, size, self._readers)
+        try:
+            opened = self._open_at_once(address)
+            if opened is None:
+                opened = await obtained(self._start(self._open, address), _close_in_thread)
+        except OSError as error:
+            raise read_error("the object could not be opened", error) from error
+        return LocalObject(*opened, self._readers)
 
     def _open_at_once(self, address: Digest) -> tuple[int, int] | None:
-        """Where no disk is waited for. Otherwise, and for all that can go wrong, there is the thread."""
-        if self._closed:
+        """Where no disk is waited for. Otherwise, and when it does not open, there is the thread."""
+        if self._closed or not self._opens_at_once:
             return None
         descriptor = open_cached(f"{self._objects_text}/{object_key(address)}", _OPEN_FLAGS)
         return None if descriptor is None else _checked(address, descriptor)
@@ -286,6 +284,10 @@ class LocalFileSystemBackend:
 def _lock(address: Digest) -> int:
     """One for each directory, and for those of the same name below another algorithm."""
     return address.value[0] % DIRECTORIES
+
+
+async def _close_in_thread(opened: tuple[int, int]) -> None:
+    await asyncio.to_thread(os.close, opened[0])
 
 
 def _checked(address: Digest, descriptor: int) -> tuple[int, int]:
