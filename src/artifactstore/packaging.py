@@ -18,7 +18,6 @@ from artifactstore.domain.caller import Caller
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import (
     InvalidPackageError,
-    InvalidQueryError,
     NotFoundError,
     ObjectDamagedError,
     PackageNotFoundError,
@@ -33,7 +32,7 @@ from artifactstore.hashing import dual_digest
 from artifactstore.manifests.exports import Export, ExportFormat, export_of
 from artifactstore.registry.events import Member
 from artifactstore.registry.registry import Registry
-from artifactstore.registry.search import MAX_PAGE
+from artifactstore.registry.search import check_after, check_limit
 from artifactstore.spi import PackagePage, StoredObject
 
 #: So many members are looked up at once.
@@ -191,10 +190,8 @@ class Packaging(ABC):
     ) -> PackagePage:
         """A page of packages in the order of their sealing."""
         names.check_search(namespace, name, None)
-        if not 1 <= limit <= MAX_PAGE:
-            raise InvalidQueryError(f"limit is a whole number from 1 to {MAX_PAGE}", field="limit")
-        if not 0 <= after < 2**53:
-            raise InvalidQueryError(f"after is a whole number from 0 to {2**53 - 1}", field="after")
+        check_limit(limit)
+        check_after(after)
         if namespace is not None:
             self.caller.require(Scope.READ, namespace)
         namespaces = self.caller.within(Scope.READ) if namespace is None else frozenset({namespace})

@@ -48,7 +48,7 @@ from artifactstore.packaging import Packaging
 from artifactstore.readcache import ReadCache
 from artifactstore.reading import Reader
 from artifactstore.registry.registry import Registry
-from artifactstore.registry.search import MAX_PAGE
+from artifactstore.registry.search import check_after, check_limit
 from artifactstore.spi import Condition, Event, StoredObject, Verification
 from artifactstore.storage.spi import BackendHealth
 from artifactstore.tokens import TokenKeeping, TokenRecords
@@ -289,10 +289,8 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
     async def events(self, *, after: int = 0, limit: int = 100) -> tuple[Event, ...]:
         """The log in order, from the event after `after`."""
         self.caller.require(Scope.ADMIN)
-        if not 1 <= limit <= MAX_PAGE:
-            raise InvalidQueryError(f"limit is a whole number from 1 to {MAX_PAGE}", field="limit")
-        if not 0 <= after < 2**53:
-            raise InvalidQueryError(f"after is a whole number from 0 to {2**53 - 1}", field="after")
+        check_limit(limit)
+        check_after(after)
         recorded = await self.registry.events(after, limit)
         return tuple(
             Event(
@@ -314,8 +312,7 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
         self, artifact_id: UUID, *, after: tuple[str, str] | None = None, limit: int = 100
     ) -> tuple[Retrievals, ...]:
         """A page of who read an artifact, summed by minute and actor."""
-        if not 1 <= limit <= MAX_PAGE:
-            raise InvalidQueryError(f"limit is a whole number from 1 to {MAX_PAGE}", field="limit")
+        check_limit(limit)
         if after is not None and not (MINUTE.fullmatch(after[0]) and after[1] and names.is_plain(after[1])):
             raise InvalidQueryError("after is a minute, a space, and who read then", field="after")
         await self.artifact(artifact_id)

@@ -17,7 +17,7 @@ from uuid import UUID
 from artifactstore.cancellation import uninterrupted
 from artifactstore.domain import names
 from artifactstore.domain.caller import Caller
-from artifactstore.domain.errors import InvalidMetadataError, InvalidQueryError, UnauthenticatedError
+from artifactstore.domain.errors import InvalidMetadataError, UnauthenticatedError
 from artifactstore.domain.token import (
     Scope,
     Token,
@@ -30,7 +30,7 @@ from artifactstore.domain.token import (
 from artifactstore.registry.envelope import timestamp
 from artifactstore.registry.log import Clock, utc_now
 from artifactstore.registry.registry import Registry
-from artifactstore.registry.search import MAX_PAGE
+from artifactstore.registry.search import MAX_PAGE, check_after, check_limit
 from artifactstore.token_spi import IssuedToken, TokenPage
 
 #: Records that are kept, those shown last.
@@ -135,10 +135,8 @@ class TokenKeeping(ABC):
     async def tokens(self, *, after: int = 0, limit: int = 100) -> TokenPage:
         """A page of tokens, revoked ones too, in the order of their issue."""
         self.caller.require(Scope.ADMIN)
-        if not 1 <= limit <= MAX_PAGE:
-            raise InvalidQueryError(f"limit is a whole number from 1 to {MAX_PAGE}", field="limit")
-        if not 0 <= after < 2**53:
-            raise InvalidQueryError(f"after is a whole number from 0 to {2**53 - 1}", field="after")
+        check_limit(limit)
+        check_after(after)
         found = await self.registry.tokens(after=after, limit=limit)
         return TokenPage(tuple(token for _, token in found), found[-1][0] if found else after)
 

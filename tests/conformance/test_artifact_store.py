@@ -648,8 +648,7 @@ async def test_retrievals_tell_who_read_a_version(store: ArtifactStore) -> None:
         assert len(entry.minute) == len("2026-01-31T23:59Z")
 
 
-async def test_retrievals_are_paged_in_order(bound: Bound, start_gateway: GatewayFactory, tmp_path: Path) -> None:
-    store = bound.store
+async def test_retrievals_are_paged_in_order(store: ArtifactStore) -> None:
     artifact, _ = await store.put_file("default", "a", DATA)
     await read(await store.open_artifact(artifact.id))
     (own,) = await store.retrievals(artifact.id)

@@ -94,10 +94,21 @@ class Page:
     next: str | None
 
 
+def check_limit(limit: int) -> None:
+    """InvalidQueryError unless a page may have so many items."""
+    if not 1 <= limit <= MAX_PAGE:
+        raise InvalidQueryError(f"limit is a whole number from 1 to {MAX_PAGE}", field="limit")
+
+
+def check_after(seq: int) -> None:
+    """InvalidQueryError unless a page may begin after that event."""
+    if not 0 <= seq < 2**53:
+        raise InvalidQueryError(f"after is a whole number from 0 to {2**53 - 1}", field="after")
+
+
 def artifacts(connection: Connection, query: ArtifactQuery) -> Page:
     """A page of a search. InvalidQueryError."""
-    if not 1 <= query.limit <= MAX_PAGE:
-        raise InvalidQueryError(f"limit is a whole number from 1 to {MAX_PAGE}", field="limit")
+    check_limit(query.limit)
     start = None if query.cursor is None else decode_cursor(query.terms(), query.cursor)
     blake3 = None if query.digest is None else _blake3(connection, query.digest)
     if query.digest is not None and blake3 is None:

@@ -1,7 +1,7 @@
 """Opening a file that the kernel has at hand: openat2(2) with RESOLVE_CACHED, in Linux since 5.12.
 
 It fails where a directory would have to be read from the disk. So on a file system of this machine an event loop may
-call it: it waits for nothing, and costs a twentieth of the way to a thread and back. A file system that asks another
+call it: it waits for nothing, and saves the way to a thread and back (ADR-0041). A file system that asks another
 machine or process (NFS, FUSE) may ask it at the opening itself.
 """
 
