@@ -18,6 +18,7 @@ from artifactstore.dataplane.inproc import InProcessDataPlane
 from artifactstore.dataplane.space import SpaceLedger
 from artifactstore.dataplane.staging import StagingArea
 from artifactstore.domain.errors import StorageFullError
+from artifactstore.generations import Generations
 from artifactstore.observation import Observer
 from artifactstore.readcache import ReadCache
 from artifactstore.registry.migration import DATABASE_FILE, SchemaTooOldError
@@ -48,12 +49,20 @@ async def open_store(
 
 
 @asynccontextmanager
-async def open_local(settings: Settings, *, read_only: bool = False, actor: str | None = None) -> AsyncIterator[Store]:
+async def open_local(
+    settings: Settings,
+    *,
+    read_only: bool = False,
+    actor: str | None = None,
+    generations: Generations | None = None,
+) -> AsyncIterator[Store]:
     """Compose the store over `settings.root`, recover what a crash left, and close it all in reverse order.
 
     With `read_only`, no lock is taken, nothing is cleaned, nothing is recorded; it works beside a writer. A root that
     is not there yet, or is of an older version, is made or migrated first, which takes the lock for a moment; so does
     one that a full disk keeps from being opened, since only a writer may give up the log's reserve.
+
+    `generations` are advanced for processes that follow this one.
     """
     if read_only:
         try:
@@ -62,15 +71,37 @@ async def open_local(settings: Settings, *, read_only: bool = False, actor: str 
             await (await _compose(settings, read_only=False, actor=actor)).close()
             opened = await _compose(settings, read_only=True, actor=actor)
     else:
-        opened = await _compose(settings, read_only=False, actor=actor)
+        opened = await _compose(settings, read_only=False, actor=actor, generations=generations)
     async with opened as store:
         yield store
 
 
-async def _compose(settings: Settings, *, read_only: bool, actor: str | None) -> Store:
+@asynccontextmanager
+async def open_follower(
+    settings: Settings, generations: Generations, retrievals: RetrievalRecorder
+) -> AsyncIterator[Store]:
+    """The store over a root that another process has open, for reading; what it keeps in memory follows that process.
+
+    Downloads are noted in `retrievals`, which stays the caller's to close.
+    """
+    opened = await _compose(settings, read_only=True, generations=generations, retrievals=retrievals)
+    async with opened as store:
+        yield store
+
+
+async def _compose(
+    settings: Settings,
+    *,
+    read_only: bool,
+    actor: str | None = None,
+    generations: Generations | None = None,
+    retrievals: RetrievalRecorder | None = None,
+) -> Store:
     held = AsyncExitStack()
     try:
-        store = await _assemble(settings, held, read_only=read_only, actor=actor)
+        store = await _assemble(
+            settings, held, read_only=read_only, actor=actor, generations=generations, retrievals=retrievals
+        )
         if not read_only and (finished := await store.recover()):
             _log.info("finished %d deletions that were under way", finished)
     except BaseException:
@@ -80,7 +111,15 @@ async def _compose(settings: Settings, *, read_only: bool, actor: str | None) ->
     return store
 
 
-async def _assemble(settings: Settings, held: AsyncExitStack, *, read_only: bool, actor: str | None) -> Store:
+async def _assemble(
+    settings: Settings,
+    held: AsyncExitStack,
+    *,
+    read_only: bool,
+    actor: str | None,
+    generations: Generations | None,
+    retrievals: RetrievalRecorder | None,
+) -> Store:
     """Open the parts in order; `held` closes them. What runs in a thread is waited for, or it would act unlocked."""
     statements = None if read_only else await asyncio.to_thread(_statement_policy, settings)
     root = await obtained(
@@ -112,13 +151,13 @@ async def _assemble(settings: Settings, held: AsyncExitStack, *, read_only: bool
     space = SpaceLedger(root.path, settings.floor_bytes)
     dataplane = InProcessDataPlane(backend, staging=staging, space=space)
     held.push_async_callback(dataplane.close)
-    retrievals = None
-    cache = ReadCache(0)  # a reader learns nothing of what the writer beside it commits
     if not read_only:
         retrievals = RetrievalRecorder(registry, settings.retrieval_interval)
         held.push_async_callback(retrievals.close)
-        cache = ReadCache(settings.cache_bytes)
-        held.callback(cache.close)
+    # a reader learns nothing of what the writer beside it commits, unless it follows that one's generations
+    follows_nobody = read_only and generations is None
+    cache = ReadCache(0 if follows_nobody else settings.cache_bytes, generations)
+    held.callback(cache.close)
     store = Store(
         dataplane,
         registry,
@@ -128,6 +167,7 @@ async def _assemble(settings: Settings, held: AsyncExitStack, *, read_only: bool
         quotas=settings.namespace_quotas,
         cache=cache,
         statements=statements,
+        generations=generations,
     )
     held.push_async_callback(store.stop_waiting)
     store.observer = Observer(dataplane, registry, retrievals, dataplane.activity)

@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     server: str | None = None  # what commands talk to instead of a root
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
-    workers: int = Field(default=1, ge=1)
+    workers: int = Field(default=1, ge=1, le=256)  # processes that share the port
     insecure: bool = False
     tokens: TokenRule = "auto"
     token: str | None = Field(default=None, repr=False)  # what commands show to a server
@@ -131,13 +131,6 @@ class Settings(BaseSettings):
     def namespace_quotas(self) -> Quotas:
         """The quotas as the store keeps them."""
         return Quotas({name: Quota(item.objects, item.bytes) for name, item in self.quotas.items()})
-
-    @field_validator("workers")
-    @classmethod
-    def _one_worker(cls, workers: int) -> int:
-        if workers > 1:
-            raise PydanticCustomError("workers", "this version serves with one process; say 1, or leave it out")
-        return workers
 
     @field_validator("log_reserve_bytes")
     @classmethod

@@ -37,11 +37,13 @@ from artifactstore.domain.errors import (
     InvalidQueryError,
     ObjectNotFoundError,
     ObjectTooLargeError,
+    RegistryError,
 )
 from artifactstore.domain.once import KeptAnswer, Once
 from artifactstore.domain.ranges import ByteRange
 from artifactstore.domain.token import Scope
 from artifactstore.domain.usage import Quotas, Usage
+from artifactstore.generations import Generations
 from artifactstore.lifecycle import Admission, ObjectLifecycle
 from artifactstore.observation import Observer
 from artifactstore.packaging import Packaging
@@ -70,12 +72,13 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
         cache: ReadCache | None = None,
         statements: StatementPolicy | None = None,
         quotas: Quotas | None = None,
+        generations: Generations | None = None,
     ) -> None:
         self._dataplane = dataplane
         self.registry = registry
         self._retrievals = retrievals  # None: a store opened only for reading records nothing
         self.caller = Caller.named(actor)
-        self._tokens = TokenRecords(registry)
+        self._tokens = TokenRecords(registry, generations=generations)
         self._max_object_bytes = max_object_bytes
         self._statements = statements or StatementPolicy()
         self._quotas = quotas or Quotas()
@@ -93,6 +96,13 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
         other = copy.copy(self)
         other.caller = caller
         return other
+
+    @property
+    def recorder(self) -> RetrievalRecorder:
+        """What sums downloads; RegistryError where nothing is recorded."""
+        if self._retrievals is None:
+            raise RegistryError("the store is open only for reading")
+        return self._retrievals
 
     async def acting_for(self, token: str) -> Store:
         """The same store for the holder of a token, by its text; UnauthenticatedError."""

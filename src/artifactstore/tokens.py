@@ -27,6 +27,7 @@ from artifactstore.domain.token import (
     parse_token,
     token_text,
 )
+from artifactstore.generations import Generations, roles, slot_of
 from artifactstore.registry.envelope import timestamp
 from artifactstore.registry.log import Clock, utc_now
 from artifactstore.registry.registry import Registry
@@ -42,10 +43,16 @@ _REFUSAL = "the token is not one of this gateway, or is expired or revoked; ask 
 class TokenRecords:
     """The records of tokens that were shown; one for all who act on a root."""
 
-    def __init__(self, registry: Registry, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        clock: Clock = utc_now,
+        generations: Generations | None = None,
+    ) -> None:
         self._registry = registry
         self._clock = clock
-        self._kept: OrderedDict[UUID, Token] = OrderedDict()
+        self._advanced, self._followed = roles(generations)
+        self._kept: OrderedDict[UUID, tuple[Token, int]] = OrderedDict()  # with its generation
         self._revocations = 0
 
     async def recognise(self, text: str) -> Token:
@@ -54,16 +61,24 @@ class TokenRecords:
         if parsed is None:
             raise UnauthenticatedError("that is no token: one begins with ast_", field="Authorization")
         token_id, secret = parsed
-        token = self._kept.get(token_id) or await self._read(token_id)
+        token = self._known(token_id) or await self._read(token_id)
         if token is None or not token.is_valid(secret, timestamp(self._clock())):
             raise UnauthenticatedError(_REFUSAL, field="Authorization")
         return token
 
+    def _known(self, token_id: UUID) -> Token | None:
+        token, generation = self._kept.get(token_id, (None, 0))
+        return token if generation == self._generation(token_id) else None
+
+    def _generation(self, token_id: UUID) -> int:
+        """What another process, which writes the log, has last revoked of those that have its counter."""
+        return 0 if self._followed is None else self._followed.current(slot_of(token_id.bytes))
+
     async def _read(self, token_id: UUID) -> Token | None:
-        before = self._revocations
+        before, generation = self._revocations, self._generation(token_id)
         token = await self._registry.token(token_id)
         if token is not None and token.revoked_at is None and before == self._revocations:
-            self._kept[token_id] = token
+            self._kept[token_id] = token, generation
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return token
@@ -72,6 +87,8 @@ class TokenRecords:
         """It was revoked, or may have been."""
         self._revocations += 1
         self._kept.pop(token_id, None)
+        if self._advanced is not None:
+            self._advanced.advance(token_id.bytes)
 
     async def any_in_force(self) -> bool:
         """Whether there is a token that opens anything."""

@@ -54,6 +54,8 @@ class BoundedConnection(RequestHandler):
         self._unsent = 0  # at the last look
         self._flowed = False  # since the last look
         self._lent = 0  # bytes that the kernel may keep for it beyond everybody's
+        self.received = b""  # before it came to this process
+        self.given_away = False  # to another process, which answers the request at hand
 
     # --- a connection begins ----------------------------------------------------------------------------------------
 
@@ -71,6 +73,9 @@ class BoundedConnection(RequestHandler):
         if (connected := transport.get_extra_info("socket")) is not None:
             self._lent = self._server.lend()
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES + self._lent)
+        if self.received:
+            received, self.received = self.received, b""
+            self.data_received(received)
 
     def _await_request(self, seconds: float) -> None:
         """Close the connection unless a whole head comes within this time."""
@@ -186,7 +191,10 @@ class BoundedConnection(RequestHandler):
             answered, broken = await super()._handle_request(request, start_time, request_handler)
             response = None if broken else answered
         finally:
-            self._observatory.end(exchange, request, response)
+            if self.given_away:
+                self._observatory.give_away()
+            else:
+                self._observatory.end(exchange, request, response)
             self._answered = request.content
             if self._half_closed:
                 self._end_half_closed(request)

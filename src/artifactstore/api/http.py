@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from http import HTTPStatus
 
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
+from aiohttp.typedefs import Middleware
 
 from artifactstore.api import (
     artifacts,
@@ -42,14 +43,20 @@ from artifactstore.tracing import SCOPE
 _HOST = re.compile(r"(?:\[[0-9A-Fa-fv:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(?::[0-9]*)?")
 
 
-def create_app(store: Store, *, limits: Limits | None = None, require_tokens: bool = False) -> web.Application:
+def create_app(
+    store: Store, *, limits: Limits | None = None, require_tokens: bool = False, within: Sequence[Middleware] = ()
+) -> web.Application:
     """The application over a store, which stays the caller's to close. Without tokens, everybody may everything.
+
+    `within`: more middlewares, which see the errors of those who ask and of the store before they become answers.
 
     Serve it with `api.server.GatewayRunner`, which observes its requests, holds connections to the limits, and turns
     off what would decode bodies or answer in plain text.
     """
     authenticating = [auth.authenticate] if require_tokens else []
-    app = web.Application(middlewares=[uploads.close_unasked, problems, _refuse_faulty_framing, *authenticating])
+    app = web.Application(
+        middlewares=[uploads.close_unasked, problems, *within, _refuse_faulty_framing, *authenticating]
+    )
     app[STORE] = store.acting_as(Caller.named(ANONYMOUS))
     app[TOKENS] = require_tokens
     app[LIMITS] = limits or Limits()

@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 import artifactstore
 from artifactstore.api.keys import store_of
 from artifactstore.api.requests import OUTCOMES, TALLIES, RequestTallies
+from artifactstore.api.workers import WORKERS
 from artifactstore.distribution import Distribution
 from artifactstore.domain.token import Scope
 from artifactstore.hashing import active_kernel
@@ -39,8 +40,20 @@ async def get(request: web.Request) -> web.Response:
     store.caller.require(Scope.READ)  # what it counts is of every namespace
     observer = store.observer
     observation = None if observer is None else await observer.look()
-    body = await asyncio.to_thread(generate_latest, _Exposition(request.app[TALLIES], observation))
+    tallies = await _of_all_processes(request.app)
+    body = await asyncio.to_thread(generate_latest, _Exposition(tallies, observation))
     return web.Response(body=body, headers={hdrs.CONTENT_TYPE: CONTENT_TYPE_PLAIN_0_0_4})
+
+
+async def _of_all_processes(app: web.Application) -> RequestTallies:
+    if WORKERS not in app:
+        return app[TALLIES]
+    workers = app[WORKERS]
+    await workers.gather()
+    together = RequestTallies()
+    for document in (app[TALLIES].document(), *workers.tallies()):
+        together.add(document)
+    return together
 
 
 class _Exposition(Collector):

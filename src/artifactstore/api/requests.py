@@ -10,6 +10,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from aiohttp import hdrs, web
 from uuid_utils import uuid7
@@ -71,6 +72,31 @@ class RequestTallies:
             tallies.setdefault(method, RouteTally())
         return tallies
 
+    def document(self) -> dict[str, Any]:
+        """What was counted, to be told to another process."""
+        return {
+            "in_flight": self.in_flight,
+            "bytes_in": self.bytes_in,
+            "bytes_out": self.bytes_out,
+            "routes": [
+                (template, method, tally.outcomes, tally.seconds.counts, tally.seconds.total)
+                for template, methods in self.routes.items()
+                for method, tally in methods.items()
+                if any(tally.outcomes)
+            ],
+        }
+
+    def add(self, document: Mapping[str, Any]) -> None:
+        """Count what another process has counted; an empty document is nothing."""
+        self.in_flight += document.get("in_flight", 0)
+        self.bytes_in += document.get("bytes_in", 0)
+        self.bytes_out += document.get("bytes_out", 0)
+        for template, method, outcomes, counts, total in document.get("routes", ()):
+            tally = self.routes.setdefault(template, {}).setdefault(method, RouteTally())
+            tally.outcomes = [one + other for one, other in zip(tally.outcomes, outcomes, strict=True)]
+            tally.seconds.counts = [one + other for one, other in zip(tally.seconds.counts, counts, strict=True)]
+            tally.seconds.total += total
+
     def of(self, request: web.BaseRequest) -> RouteTally:
         """The counters of the route that a request was led to."""
         match = getattr(request, "_match_info", None)  # None: what is no request was led nowhere
@@ -104,6 +130,10 @@ class Observatory:
         SCOPE.set(Scope(_request_id(headers), trace))
         self._tallies.in_flight += 1
         return time.perf_counter()
+
+    def give_away(self) -> None:
+        """It goes on in another process, whose request it is."""
+        self._tallies.in_flight -= 1
 
     def end(self, begun: float, request: web.BaseRequest, response: web.StreamResponse | None) -> None:
         """It ended: with an answer that was sent whole, or with None."""

@@ -8,10 +8,11 @@ import logging
 import os
 import resource
 import signal
+import socket
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import closing, nullcontext, suppress
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import aiohttp.http_parser
 import uvloop
@@ -27,10 +28,13 @@ from artifactstore.api.limits import LIMITS, Limits
 from artifactstore.api.problems import problem, problem_of_refusal
 from artifactstore.api.requests import TALLIES, Observatory
 from artifactstore.api.stopping import STOPPING, drained
+from artifactstore.api.workers import WORKERS, Workers
 from artifactstore.bootstrap import open_local
 from artifactstore.domain.errors import ConfigurationError
+from artifactstore.generations import Generations
 from artifactstore.hashing import active_kernel
 from artifactstore.settings import Settings
+from artifactstore.store import Store
 
 type _Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -108,6 +112,9 @@ class _GatewayServer(BoundedServer):
 class GatewayRunner(web.AppRunner):
     """An AppRunner with the gateway's connection class and its settings."""
 
+    #: What makes the connections.
+    connections: type[BoundedServer] = _GatewayServer
+
     def __init__(self, app: web.Application, *, access_log: bool = False, **settings: Any) -> None:
         super().__init__(
             app,
@@ -130,13 +137,31 @@ class GatewayRunner(web.AppRunner):
             await asyncio.wait_for(hurry.wait(), delay)
         for site in self.sites:
             await site.stop()
+        return await self.drain(seconds, hurry)
+
+    async def drain(self, seconds: float, hurry: asyncio.Event) -> int:
+        """Close connections as they become idle; how many are left."""
         if not isinstance(self.server, BoundedServer):
             return 0
         return await drained(self.server.open_connections, seconds, hurry)
 
+    async def adopt(self, connection: socket.socket, received: bytes) -> None:
+        """Serve a connection that another process has accepted, of which so many bytes were received."""
+
+        def begin() -> BoundedConnection:
+            protocol = cast(BoundedServer, self.server)()
+            protocol.received = received
+            return protocol
+
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(begin, connection)
+        except OSError as error:  # the client has left
+            _log.debug("a connection ended on its way: %s", error)
+            connection.close()
+
     async def _make_server(self) -> Server:
         server = await super()._make_server()
-        return _GatewayServer(
+        return self.connections(
             _in_problems(server.request_handler),
             request_factory=server.request_factory,
             loop=server._loop,
@@ -144,6 +169,21 @@ class GatewayRunner(web.AppRunner):
             observatory=self._observatory,
             **server._kwargs,
         )
+
+
+def workers_of(settings: Settings, generations: Generations, runner: GatewayRunner, store: Store) -> Workers:
+    """The processes that answer downloads beside this one, which go on here with what is not theirs to answer."""
+    adopting: set[asyncio.Task[None]] = set()
+
+    def adopt(connection: socket.socket, received: bytes) -> None:
+        task = asyncio.get_running_loop().create_task(runner.adopt(connection, received))
+        adopting.add(task)
+        task.add_done_callback(adopting.discard)
+
+    recorder = store.recorder
+    workers = Workers(settings.workers - 1, settings, generations, adopt=adopt, summed=recorder.add)
+    recorder.gathering = workers.gather
+    return workers
 
 
 def check_parser() -> None:
@@ -160,19 +200,19 @@ def serve(settings: Settings) -> None:
     settings.refuse_exposure()
     check_parser()
     logs.configure(settings.log_level, settings.log_format)
-    _allow_descriptors(settings.max_connections)
-    _collect_less()
+    allow_descriptors(settings.max_connections)
+    collect_less()
     uvloop.run(_serve(settings))
 
 
-def _collect_less() -> None:
+def collect_less() -> None:
     """Look for cyclic garbage less often: requests leave hardly any, and what was imported is none."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS)
 
 
-def _allow_descriptors(connections: int) -> None:
+def allow_descriptors(connections: int) -> None:
     """Raise the process's limit to what so many connections need, as far as it may."""
     wanted = _DESCRIPTORS_PER_CONNECTION * connections + _DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -189,7 +229,14 @@ async def _serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
-    async with open_local(settings) as store:
+    with closing(Generations.create()) if settings.workers > 1 else nullcontext() as generations:
+        await _serve_root(settings, generations, stop, hurry)
+
+
+async def _serve_root(
+    settings: Settings, generations: Generations | None, stop: asyncio.Event, hurry: asyncio.Event
+) -> None:
+    async with open_local(settings, generations=generations) as store:
         if settings.require_tokens and not await store.any_token_in_force():
             raise ConfigurationError(
                 f"{settings.root} has no token in force, and this gateway asks for one: make one with "
@@ -197,9 +244,14 @@ async def _serve(settings: Settings) -> None:
             )
         app = create_app(store, limits=Limits.of(settings), require_tokens=settings.require_tokens)
         runner = GatewayRunner(app, access_log=settings.access_log)
+        workers = None if generations is None else workers_of(settings, generations, runner, store)
+        if workers is not None:
+            app[WORKERS] = workers
         await runner.setup()
         try:
             await _listen(runner, settings)
+            if workers is not None:
+                await workers.start(runner.addresses)
             _log.info(
                 "artifact-store %s (kernel %s) serves %s on %s",
                 artifactstore.__version__,
@@ -209,11 +261,30 @@ async def _serve(settings: Settings) -> None:
             )
             await stop.wait()
             _log.info("stopping")
-            left = await runner.stop(delay=settings.stop_delay, seconds=settings.stop_timeout, hurry=hurry)
+            left = await _stop(runner, workers, settings, hurry)
             if left:
                 _log.warning("%d connections are broken off", left)
         finally:
+            if workers is not None:
+                await workers.ended(0.0)
             await runner.cleanup()
+
+
+async def _stop(runner: GatewayRunner, workers: Workers | None, settings: Settings, hurry: asyncio.Event) -> int:
+    """Stop serving; how many connections had to be broken off. What workers still give away is answered, too."""
+    delay, seconds = settings.stop_delay, settings.stop_timeout
+    if workers is None:
+        return await runner.stop(delay=delay, seconds=seconds, hurry=hurry)
+    deadline = asyncio.get_running_loop().time() + delay + seconds
+    workers.stop(delay=delay, seconds=seconds)
+    hurrying = asyncio.create_task(workers.hurry_when(hurry))
+    try:
+        await runner.stop(delay=delay, seconds=seconds, hurry=hurry)
+        await workers.ended(max(0.0, deadline - asyncio.get_running_loop().time()))
+    finally:
+        hurrying.cancel()
+    left = max(0.0, deadline - asyncio.get_running_loop().time())
+    return await runner.drain(left, hurry)
 
 
 def _url(host: str, port: int) -> str:
@@ -222,7 +293,7 @@ def _url(host: str, port: int) -> str:
 
 async def _listen(runner: web.AppRunner, settings: Settings) -> None:
     try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
+        await web.TCPSite(runner, settings.host, settings.port, reuse_port=settings.workers > 1).start()
     except (OSError, UnicodeError) as error:  # a host that no name server could be asked for is a UnicodeError
         if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
             reason = os.strerror(error.errno).lower()  # the loop's own text names the address once more

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -46,7 +47,10 @@ class _Sum:
 
 
 class RetrievalRecorder:
-    """Sums downloads per object or artifact, actor and minute. For one event loop."""
+    """Sums downloads per object or artifact, actor and minute. For one event loop.
+
+    `gathering`, where it is set, brings in what other processes have summed, before `flush` records.
+    """
 
     def __init__(self, registry: RetrievalLog, interval_seconds: float, clock: Clock = utc_now) -> None:
         self._registry = registry
@@ -61,10 +65,20 @@ class RetrievalRecorder:
         self._flushing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self.gathering: Callable[[], Awaitable[None]] | None = None
 
     def note(self, blake3: Digest, artifact_id: UUID | None, actor: str, size_bytes: int) -> None:
         """Count a download of so many bytes, read through an artifact or by digest. Neither waits nor fails."""
         self._add((blake3.value, artifact_id, actor, self._minute_now()), 1, size_bytes)
+        self._record_soon()
+
+    def add(self, entries: Iterable[Retrievals]) -> None:
+        """Count what another process has summed. Neither waits nor fails."""
+        for item in entries:
+            self._add((item.blake3.value, item.artifact_id, item.actor, item.minute), item.count, item.size_bytes)
+        self._record_soon()
+
+    def _record_soon(self) -> None:
         if self._task is None and not self._closed:
             self._task = asyncio.get_running_loop().create_task(
                 self._flush_at_interval(),
@@ -104,6 +118,8 @@ class RetrievalRecorder:
 
         A cancelled caller does not stop it: a flush that ends half way would lose sums, or record them twice.
         """
+        if self.gathering is not None:
+            await self.gathering()
         await asyncio.shield(self._flush())
 
     async def _flush(self) -> None:
@@ -143,7 +159,7 @@ class RetrievalRecorder:
             except TimeoutError:
                 pass
             self._early.clear()
-            await self.flush()
+            await asyncio.shield(self._flush())
             if len(self._sums) >= EARLY_KEYS:  # the log fails: no sooner than the interval again
                 await asyncio.sleep(self._interval)
 
@@ -154,7 +170,7 @@ class RetrievalRecorder:
         task, self._task = self._task, None
         if task is not None:
             await self._stop(task)
-        await self.flush()
+        await asyncio.shield(self._flush())
 
     async def _stop(self, task: asyncio.Task[None]) -> None:
         async with self._flushing:  # not in the middle of a flush

@@ -15,7 +15,9 @@ from artifactstore.settings import Settings
 @click.option("--host", help="Where to listen (default 127.0.0.1).")
 @click.option("--port", type=int, help="Where to listen (default 8000; 0 takes a free one).")
 @click.option("--root", type=click.Path(path_type=Path, file_okay=False), help="The root directory (default ./var).")
-@click.option("--workers", type=int, help="Processes that serve; this version has one.")
+@click.option(
+    "--workers", type=int, help="Processes that share the port (default 1): one writes, the others answer downloads."
+)
 @click.option("--insecure", is_flag=True, default=None, help="Listen on anything, without tokens.")
 @click.option("--tokens", type=click.Choice(["auto", "required", "off"]), help="Ask for tokens (auto: off loopback).")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="How much to log.")
