@@ -124,6 +124,13 @@ class Channel:
                 content = received.read()
         self._connections(socket.socket(fileno=connection), content)
 
+    def finish(self) -> None:
+        """Send what waits, however long that takes, and give up this end."""
+        if self._end.fileno() >= 0:
+            self._end.setblocking(True)
+            self._flush()
+        self.close()
+
     def close(self) -> None:
         """Give up this end, and what was not sent. Idempotent."""
         if self._end.fileno() >= 0:

@@ -22,6 +22,7 @@ from aiohttp.web_server import Server
 
 import artifactstore
 from artifactstore import logs
+from artifactstore.api.channel import Connections
 from artifactstore.api.connection import BoundedConnection, BoundedServer
 from artifactstore.api.http import complete, create_app
 from artifactstore.api.limits import LIMITS, Limits
@@ -171,17 +172,23 @@ class GatewayRunner(web.AppRunner):
         )
 
 
-def workers_of(settings: Settings, generations: Generations, runner: GatewayRunner, store: Store) -> Workers:
-    """The processes that answer downloads beside this one, which go on here with what is not theirs to answer."""
-    adopting: set[asyncio.Task[None]] = set()
+def adopting(runner: GatewayRunner) -> Connections:
+    """What lets a runner serve connections that others give away."""
+    tasks: set[asyncio.Task[None]] = set()
 
     def adopt(connection: socket.socket, received: bytes) -> None:
         task = asyncio.get_running_loop().create_task(runner.adopt(connection, received))
-        adopting.add(task)
-        task.add_done_callback(adopting.discard)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
+    return adopt
+
+
+def workers_of(settings: Settings, generations: Generations, runner: GatewayRunner, store: Store) -> Workers:
+    """The processes that answer downloads beside this one, which go on here with what is not theirs to answer."""
     recorder = store.recorder
-    workers = Workers(settings.workers - 1, settings, generations, adopt=adopt, summed=recorder.add)
+    number = settings.workers - 1
+    workers = Workers(number, settings, generations, adopt=adopting(runner), summed=recorder.add)
     recorder.gathering = workers.gather
     return workers
 

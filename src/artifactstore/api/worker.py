@@ -19,7 +19,8 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import uvloop
@@ -185,18 +186,20 @@ class _Forwarded:
             self.channel.tell({"retrievals": [retrievals_document(item) for item in entries]})
 
 
-class _Work:
+class Work:
     """What the writer asks of a worker."""
 
-    def __init__(self, runner: GatewayRunner, sums: Callable[[], Awaitable[None]]) -> None:
-        self._runner = runner
-        self._sums = sums
+    def __init__(
+        self, runner: GatewayRunner, retrievals: RetrievalRecorder, end: socket.socket, lost: Callable[[], None]
+    ) -> None:
+        self.runner = runner
         self.hurry = asyncio.Event()
         self.stop: asyncio.Future[dict[str, float]] = asyncio.get_running_loop().create_future()
-        self.channel: Channel | None = None
+        self.channel = Channel(end, documents=self._told, connections=_unwanted, lost=lost)
+        self._retrievals = retrievals
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def told(self, document: dict[str, Any]) -> None:
+    def _told(self, document: dict[str, Any]) -> None:
         """Do it."""
         if "gather" in document:
             task = asyncio.get_running_loop().create_task(self._gather(document["gather"]))
@@ -208,20 +211,25 @@ class _Work:
             self.hurry.set()
 
     async def _gather(self, number: int) -> None:
-        await self._sums()
-        self.report()
-        if self.channel is not None:
-            self.channel.tell({"gathered": number})
+        await self._retrievals.flush()
+        self._report()
+        self.channel.tell({"gathered": number})
 
-    def report(self) -> None:
-        """Tell what was counted."""
-        if self.channel is not None:
-            self.channel.tell({"tallies": self._runner.app[TALLIES].document()})
+    def _report(self) -> None:
+        self.channel.tell({"tallies": self.runner.app[TALLIES].document()})
+
+    async def end(self) -> None:
+        """Tell what was summed and counted since it was last told, and give up the channel."""
+        await self._retrievals.close()
+        self._report()
+        self.channel.finish()
 
 
-async def _work(
-    settings: Settings, addresses: Sequence[tuple[str, int]], generations: Generations, end: socket.socket
-) -> None:
+@asynccontextmanager
+async def working(
+    settings: Settings, generations: Generations, end: socket.socket, lost: Callable[[], None]
+) -> AsyncIterator[Work]:
+    """A worker at this `end` of the channel, which listens nowhere yet; `lost` is called when the writer is gone."""
     forwarded = _Forwarded()
     retrievals = RetrievalRecorder(forwarded, min(_SUMS_SECONDS, settings.retrieval_interval))
     async with open_follower(settings, generations, retrievals) as store:
@@ -230,22 +238,27 @@ async def _work(
         )
         runner = _WorkerRunner(app, access_log=settings.access_log)
         await runner.setup()
+        work = Work(runner, retrievals, end, lost)
+        forwarded.channel = work.channel
+        cast(WorkerServer, runner.server).give = work.channel.give
         try:
-            work = _Work(runner, retrievals.flush)
-            channel = Channel(end, documents=work.told, connections=_unwanted, lost=_end)
-            forwarded.channel = work.channel = channel
-            cast(WorkerServer, runner.server).give = channel.give
-            for host, port in addresses:
-                await web.TCPSite(runner, host, port, reuse_port=True).start()
-            channel.tell({"ready": os.getpid()})
-            stop = await work.stop
-            left = await runner.stop(delay=stop["delay"], seconds=stop["seconds"], hurry=work.hurry)
-            if left:
-                _log.warning("%d connections are broken off", left)
+            yield work
         finally:
             await runner.cleanup()
-        await retrievals.close()
-        work.report()
+            await work.end()
+
+
+async def _work(
+    settings: Settings, addresses: Sequence[tuple[str, int]], generations: Generations, end: socket.socket
+) -> None:
+    async with working(settings, generations, end, _end) as work:
+        for host, port in addresses:
+            await web.TCPSite(work.runner, host, port, reuse_port=True).start()
+        work.channel.tell({"ready": os.getpid()})
+        stop = await work.stop
+        left = await work.runner.stop(delay=stop["delay"], seconds=stop["seconds"], hurry=work.hurry)
+        if left:
+            _log.warning("%d connections are broken off", left)
 
 
 def _unwanted(connection: socket.socket, _received: bytes) -> None:
@@ -258,17 +271,20 @@ def _end() -> None:
 
 
 def main() -> None:
-    """Run as a process of its own: `argv` are the descriptors of the channel and of the generations."""
+    """Run as a process of its own: `argv` are the descriptors of the channel and of the generations, and the writer."""
     for number in (signal.SIGINT, signal.SIGTERM):  # they are for the writer, which tells
         signal.signal(number, signal.SIG_IGN)
+    channel, shared, writer = map(int, sys.argv[1:])
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # also a worker that is stopped, or stuck
-    end = socket.socket(fileno=int(sys.argv[1]))
+    if os.getppid() != writer:
+        sys.exit("the gateway that began this worker is gone")
+    end = socket.socket(fileno=channel)
     begin = first(end)
     settings = Settings(**begin["settings"])
     logs.configure(settings.log_level, settings.log_format)
     allow_descriptors(settings.max_connections)
     collect_less()
-    generations = Generations(int(sys.argv[2]), writable=False)
+    generations = Generations(shared, writable=False)
     addresses = [(host, port) for host, port in begin["addresses"]]
     uvloop.run(_work(settings, addresses, generations, end))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process, create_subprocess_exec
 from collections.abc import Callable, Iterator, Sequence
@@ -31,15 +33,53 @@ _GATHER_SECONDS = 1.0
 _AGAIN_SECONDS = 1.0
 
 
-class _Worker:
-    """One process."""
+type Summed = Callable[[list[Retrievals]], None]
 
-    def __init__(self, process: Process, channel: Channel) -> None:
-        self.process = process
-        self.channel = channel
+
+class Link:
+    """What one worker tells and is told, over the writer's `end` of the channel."""
+
+    def __init__(self, end: socket.socket, *, adopt: Connections, summed: Summed) -> None:
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.gathered: dict[int, asyncio.Future[None]] = {}
+        self.lost = asyncio.Event()
         self.tallies: dict[str, Any] = {}  # as it last told
+        self._summed = summed
+        self._gathered: dict[int, asyncio.Future[None]] = {}
+        self._numbers = count()
+        self._channel = Channel(end, documents=self._told, connections=adopt, lost=self._end)
+
+    def tell(self, document: dict[str, Any]) -> None:
+        """Tell the worker. Neither waits nor fails."""
+        self._channel.tell(document)
+
+    async def gather(self) -> None:
+        """Let it tell what it has summed and counted; whoever asks waits for a moment and no longer."""
+        if not self.ready.done() or self.lost.is_set():
+            return
+        number = next(self._numbers)
+        self._gathered[number] = told = asyncio.get_running_loop().create_future()
+        self.tell({"gather": number})
+        await asyncio.wait((told,), timeout=_GATHER_SECONDS)
+        self._gathered.pop(number, None)
+
+    def _told(self, document: dict[str, Any]) -> None:
+        if "retrievals" in document:
+            self._summed([parse_retrievals(item) for item in document["retrievals"]])
+        elif "tallies" in document:
+            self.tallies = document["tallies"]
+        elif "gathered" in document:
+            _finish(self._gathered.get(document["gathered"]))
+        elif "ready" in document:
+            _finish(self.ready)
+
+    def _end(self) -> None:
+        self.lost.set()
+        for told in self._gathered.values():
+            _finish(told)
+
+    def close(self) -> None:
+        """Give up the channel, and with it the worker. Idempotent."""
+        self._channel.close()
 
 
 class Workers:
@@ -52,7 +92,7 @@ class Workers:
         generations: Generations,
         *,
         adopt: Connections,
-        summed: Callable[[list[Retrievals]], None],
+        summed: Summed,
     ) -> None:
         self._number = number
         self._settings = settings
@@ -60,11 +100,10 @@ class Workers:
         self._adopt = adopt
         self._summed = summed
         self._addresses: Sequence[tuple[str, int]] = ()
-        self._running: set[_Worker] = set()
+        self._running: dict[Link, Process] = {}
         self._keeping: set[asyncio.Task[None]] = set()
         self._gone = RequestTallies()  # of those that are no more
         self._begun = self._stopping = False
-        self._numbers = count()
 
     async def start(self, addresses: Sequence[tuple[str, int]]) -> None:
         """Let them listen where this process listens. ConfigurationError: one does not begin."""
@@ -72,47 +111,38 @@ class Workers:
         begun = [await self._launch() for _ in range(self._number)]
         try:
             async with asyncio.timeout(_BEGIN_SECONDS):
-                await asyncio.gather(*(worker.ready for worker in begun))
+                await asyncio.gather(*(link.ready for link in begun))
         except (TimeoutError, ConnectionError):
             raise ConfigurationError("a worker did not begin; its own line says why") from None
         self._begun = True
 
-    async def _launch(self) -> _Worker:
+    async def _launch(self) -> Link:
         ours, theirs = pair()
         with theirs:
             descriptors = (theirs.fileno(), self._generations.fileno())
             process = await create_subprocess_exec(
-                *(sys.executable, "-m", "artifactstore.api.worker", *map(str, descriptors)),
+                *(sys.executable, "-m", "artifactstore.api.worker", *map(str, (*descriptors, os.getpid()))),
                 pass_fds=descriptors,
                 stdin=DEVNULL,
             )
-        worker: _Worker
-
-        def told(document: dict[str, Any]) -> None:
-            self._told(worker, document)
-
-        ended = asyncio.Event()
-        worker = _Worker(process, Channel(ours, documents=told, connections=self._adopt, lost=ended.set))
-        worker.channel.tell({"settings": self._settings.model_dump(mode="json"), "addresses": self._addresses})
-        self._running.add(worker)
-        task = asyncio.get_running_loop().create_task(self._keep(worker, ended), name="worker")
+        link = Link(ours, adopt=self._adopt, summed=self._summed)
+        link.tell({"settings": self._settings.model_dump(mode="json"), "addresses": self._addresses})
+        self._running[link] = process
+        task = asyncio.get_running_loop().create_task(self._keep(link, process), name="worker")
         self._keeping.add(task)
         task.add_done_callback(self._keeping.discard)
-        return worker
+        return link
 
-    async def _keep(self, worker: _Worker, ended: asyncio.Event) -> None:
+    async def _keep(self, link: Link, process: Process) -> None:
         """See that there is another one when it has ended unasked."""
-        await ended.wait()
-        with suppress(ProcessLookupError):
-            if not self._stopping:
-                worker.process.kill()  # it may be stuck: it has closed its end, or it has not begun
-        status = await worker.process.wait()
-        self._running.discard(worker)
-        self._gone.add({**worker.tallies, "in_flight": 0})
-        for waiting in worker.gathered.values():
-            _finish(waiting)
-        if not worker.ready.done() and not self._begun:
-            worker.ready.set_exception(ConnectionError("it ended"))
+        await link.lost.wait()
+        if not self._stopping:
+            _kill(process)  # it has given up the channel and may be stuck
+        status = await process.wait()
+        del self._running[link]
+        self._gone.add({**link.tallies, "in_flight": 0})
+        if not link.ready.done() and not self._begun:
+            link.ready.set_exception(ConnectionError("it ended"))
             return
         if not self._stopping:
             _log.error("a worker ended (status %d); another one begins", status)
@@ -120,61 +150,45 @@ class Workers:
         if not self._stopping:
             await self._launch()
 
-    def _told(self, worker: _Worker, document: dict[str, Any]) -> None:
-        if "retrievals" in document:
-            self._summed([parse_retrievals(item) for item in document["retrievals"]])
-        elif "tallies" in document:
-            worker.tallies = document["tallies"]
-        elif "gathered" in document:
-            _finish(worker.gathered.pop(document["gathered"], None))
-        elif "ready" in document:
-            _finish(worker.ready)
-
     async def gather(self) -> None:
         """Bring in what they have summed and counted; of one that does not answer, what it told last."""
-        number, loop = next(self._numbers), asyncio.get_running_loop()
-        asked = [worker for worker in self._running if worker.ready.done()]
-        for worker in asked:
-            worker.gathered[number] = loop.create_future()
-            worker.channel.tell({"gather": number})
-        waiting = [worker.gathered[number] for worker in asked]
-        if waiting:
-            await asyncio.wait(waiting, timeout=_GATHER_SECONDS)
-        for worker in asked:
-            worker.gathered.pop(number, None)
+        await asyncio.gather(*(link.gather() for link in self._running))
 
     def tallies(self) -> Iterator[dict[str, Any]]:
         """What they have counted, those too that are no more."""
         yield self._gone.document()
-        for worker in self._running:
-            yield worker.tallies
+        for link in self._running:
+            yield link.tallies
 
     def stop(self, *, delay: float, seconds: float) -> None:
         """Tell them to end as this process does."""
         self._stopping = True
-        for worker in self._running:
-            worker.channel.tell({"stop": {"delay": delay, "seconds": seconds}})
+        for link in self._running:
+            link.tell({"stop": {"delay": delay, "seconds": seconds}})
 
     async def hurry_when(self, hurry: asyncio.Event) -> None:
         """Tell them to end at once, when that is set."""
         await hurry.wait()
-        for worker in self._running:
-            worker.channel.tell({"hurry": True})
+        for link in self._running:
+            link.tell({"hurry": True})
 
     async def ended(self, seconds: float) -> None:
         """Wait until they are, or kill them."""
-        self._stopping = True
-        if not self._keeping:
-            return
-        _, late = await asyncio.wait(self._keeping, timeout=seconds + _END_SECONDS)
-        for worker in list(self._running):
-            with suppress(ProcessLookupError):
-                worker.process.kill()
-        if late:
-            await asyncio.wait(late)
+        told, self._stopping = self._stopping, True
+        if self._keeping and told:
+            await asyncio.wait(self._keeping, timeout=seconds + _END_SECONDS)
+        for process in self._running.values():
+            _kill(process)
+        if self._keeping:
+            await asyncio.wait(self._keeping)
 
 
 WORKERS: web.AppKey[Workers] = web.AppKey("workers", Workers)
+
+
+def _kill(process: Process) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()
 
 
 def _finish(waiting: asyncio.Future[None] | None) -> None:
