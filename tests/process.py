@@ -15,6 +15,7 @@ class GatewayProcess:
 
     def __init__(self, root: Path, *, fault: str | None = None, **environment: str) -> None:
         """`fault`: Python that is run first, in the process."""
+        self.root = root
         self._log = root.with_suffix(".log").open("a+", encoding="utf-8")
         self._log.seek(0, os.SEEK_END)
         begin = self._log.tell()

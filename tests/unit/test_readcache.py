@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import closing
 from uuid import UUID, uuid4
 
 import pytest
 
 from artifactstore.domain.artifact import Artifact, ArtifactMetadata, ObjectRecord, ObjectState
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
+from artifactstore.generations import Generations
 from artifactstore.hashing import dual_digest
 from artifactstore.readcache import CONTENT_BYTES, ReadCache
 
@@ -154,3 +158,73 @@ def test_a_limit_of_nothing_keeps_nothing() -> None:
     keep(cache, RECORD)
     keep_version(cache, version_of("name"), latest=True)
     assert (cache.record(BLAKE3), cache.latest("default", "name"), cache.size_bytes) == (None, None, 0)
+
+
+# --- in another process than the writer's ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def writer() -> Iterator[ReadCache]:
+    """The cache of the process that writes, which advances the generations."""
+    with closing(Generations.create()) as generations:
+        yield ReadCache(2**20, generations)
+
+
+@pytest.fixture
+def follower(writer: ReadCache) -> Iterator[ReadCache]:
+    assert writer._advanced is not None
+    with closing(Generations(os.dup(writer._advanced.fileno()), writable=False)) as generations:
+        yield ReadCache(2**20, generations)
+
+
+def test_what_the_writer_forgets_a_follower_does_not_give(writer: ReadCache, follower: ReadCache) -> None:
+    version = version_of("a")
+    keep(follower, RECORD)
+    follower.keep_content(RECORD, DATA)
+    keep_version(follower, version, latest=True)
+    keep_version(follower, version, latest=False)
+    assert follower.record(BLAKE3) == RECORD
+    assert follower.latest("default", "a") == follower.version(version.id) == version
+    writer.forget_object(BLAKE3)
+    assert follower.record(BLAKE3) is None
+    assert follower.content(BLAKE3) is None
+    assert follower.record(RECORD.identity.sha256) is None
+    assert follower.latest("default", "a") == version
+    writer.forget_name("default", "a")
+    assert follower.latest("default", "a") is None
+    assert follower.version(version.id) is None
+    assert follower.size_bytes == 0
+
+
+def test_a_follower_keeps_nothing_that_was_read_before_the_writer_forgot_it(
+    writer: ReadCache, follower: ReadCache
+) -> None:
+    version = version_of("a")
+    with follower.filling() as fill:
+        writer.forget_object(BLAKE3)
+        writer.forget_name("default", "a")
+        fill.keep_record(RECORD)
+        fill.keep_version(version, latest=True)
+    assert follower.record(BLAKE3) is None
+    assert follower.latest("default", "a") is None
+    assert follower.size_bytes == 0
+    keep(follower, RECORD)
+    assert follower.record(BLAKE3) == RECORD
+
+
+def test_a_follower_takes_a_newer_version_in_place_of_an_older_one(writer: ReadCache, follower: ReadCache) -> None:
+    first, second = version_of("a"), version_of("a")
+    keep_version(follower, first, latest=True)
+    keep_version(follower, first, latest=False)
+    writer.forget_name("default", "a")
+    keep_version(follower, second, latest=True)
+    assert follower.latest("default", "a") == second
+    assert follower.version(first.id) is None
+
+
+def test_a_follower_forgets_for_itself_alone(writer: ReadCache, follower: ReadCache) -> None:
+    keep(writer, RECORD)
+    keep(follower, RECORD)
+    follower.forget_object(BLAKE3)
+    assert follower.record(BLAKE3) is None
+    assert writer.record(BLAKE3) == RECORD

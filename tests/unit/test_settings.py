@@ -40,7 +40,7 @@ def test_a_file_that_is_not_text_is_refused(monkeypatch: pytest.MonkeyPatch, tmp
     [
         ("port", "65536"),
         ("port", "x"),
-        ("workers", "2"),
+        ("workers", "257"),
         ("log_level", "loud"),
         ("body_timeout", "0"),
         ("quotas", '{"A": {}}'),
@@ -63,14 +63,6 @@ def test_a_bad_setting_is_named_in_one_line(
     with pytest.raises(kind, match=f"^{named}: ") as caught:
         Settings.load(**flags)
     assert "\n" not in str(caught.value)
-
-
-def test_more_than_one_worker_is_refused_clearly() -> None:
-    assert Settings.load(workers=1).workers == 1
-    with pytest.raises(InvalidInputError, match="serves with one process"):
-        Settings.load(workers=2)
-    with pytest.raises(InvalidInputError, match="workers"):
-        Settings.load(workers=0)
 
 
 def test_every_variable_of_the_example_file_exists() -> None:

@@ -49,7 +49,7 @@ NOT_MEANT = [
     ["put", "file", "--namespace", "NO"],
     ["ls", "NO"],
     ["ls", "--server", "127.0.0.1:8000"],
-    ["serve", "--workers", "2"],
+    ["serve", "--workers", "0"],
     ["serve", "--port", "65536"],
     ["put", "file", "--name", "a/b", "--media-type", "zz"],
 ]
