@@ -75,13 +75,15 @@ class ArtifactStore(Contender):
 
     name = "artifact-store"
     note = "BLAKE3 and SHA-256, synced, recorded"
+    directory_name = "artifact-store"
+    options: tuple[str, ...] = ()
 
     @classmethod
     def start(cls, work: Path) -> ArtifactStore:
         """Over a root of its own."""
-        root = work / "artifact-store"
+        root = work / cls.directory_name
         command = (sys.executable, "-m", "artifactstore", "serve", "--root", str(root), "--log-level", "warning")
-        return cls(Server(lambda port: (*command, "--port", str(port)), work / "artifact-store.log"), root)
+        return cls(Server(lambda port: (*command, *cls.options, "--port", str(port)), root.with_suffix(".log")), root)
 
     def store(self, body: RandomBody) -> str:
         """POST, since nobody knows a digest beforehand."""
@@ -105,6 +107,15 @@ class ArtifactStore(Contender):
 
     def _delete(self, path: str) -> Job:
         (yield self.peer.request("DELETE", path)).expect(204)
+
+
+class TwoProcesses(ArtifactStore):
+    """This store with a worker: as many processes as nginx has on two cores."""
+
+    name = "artifact-store, 2 processes"
+    note = "--workers 2: one of them answers downloads alone"
+    directory_name = "artifact-store-2"
+    options = ("--workers", "2")
 
 
 class Naive(Contender):

@@ -16,7 +16,7 @@ import uvloop
 
 from artifactstore.traffic import Job, Peer, RandomBody, drive, transfer
 from benchmarks import machine
-from benchmarks.contenders import ArtifactStore, Bare, Contender, Nginx, start_all
+from benchmarks.contenders import ArtifactStore, Bare, Contender, Nginx, TwoProcesses, start_all
 from benchmarks.processes import Server
 from benchmarks.results import Ratio, Result, Row
 from benchmarks.serve import wrk
@@ -33,11 +33,13 @@ MEMORY = "bare aiohttp, from memory"
 
 _STARTS: dict[str, Callable[[Path], Contender]] = {
     ArtifactStore.name: ArtifactStore.start,
+    TwoProcesses.name: TwoProcesses.start,
     Nginx.name: Nginx.start,
     Bare.name: Bare.start,
 }
 _NOTES = {
     ArtifactStore.name: "retrievals recorded",
+    TwoProcesses.name: "retrievals recorded; --workers 2",
     Nginx.name: "sendfile, open_file_cache",
     Bare.name: "no record",
     MEMORY: "one body of 4 KiB, no file",
@@ -196,8 +198,8 @@ def _rows(work: str, unit: str, taken: Taken) -> Iterator[Row]:
 
 
 def _ratios(downloads: Taken, ranges: Taken, gets: Taken) -> Iterator[Ratio]:
-    ours = ArtifactStore.name
-    if Nginx.name in downloads:
-        yield Ratio.of("large download / nginx", downloads[ours], downloads[Nginx.name], 0.95)
-        yield Ratio.of("ranges of 1 MiB / nginx", ranges[ours], ranges[Nginx.name], 0.75)
-    yield Ratio.of(f"GET of 4 KiB / {MEMORY}", gets[ours], gets[MEMORY], 0.6)
+    for ours, how in ((ArtifactStore.name, ""), (TwoProcesses.name, "2 processes: ")):
+        if Nginx.name in downloads:
+            yield Ratio.of(f"{how}large download / nginx", downloads[ours], downloads[Nginx.name], 0.95)
+            yield Ratio.of(f"{how}ranges of 1 MiB / nginx", ranges[ours], ranges[Nginx.name], 0.75)
+        yield Ratio.of(f"{how}GET of 4 KiB / {MEMORY}", gets[ours], gets[MEMORY], 0.6)

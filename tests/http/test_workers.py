@@ -8,6 +8,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -193,7 +195,7 @@ def test_damage_is_found_by_any_process_and_recorded(process: GatewayProcess) ->
     assert {(status, json.loads(answer)["type"].rpartition(":")[2]) for status, answer in answers} == {
         (500, "object-damaged")
     }
-    events = json.loads(call(process, "GET", "/v1/events")[1])["items"]
+    events = json.loads(call(process, "GET", "/v1/events?limit=1000")[1])["items"]
     assert [event["type"] for event in events].count("object.damaged") == 1
     assert call(process, "POST", "/v1/objects", b"x" * 100_000)[0] == 200
     assert [call(process, "GET", f"/v1/objects/{blake3}")[0] for _ in range(8)] == [200] * 8
@@ -229,6 +231,14 @@ def test_no_worker_outlives_the_writer(own: GatewayProcess, tmp_path: Path) -> N
     again = GatewayProcess(tmp_path / "root", ARTIFACTSTORE_WORKERS=str(WORKERS + 1))
     assert call(again, "GET", "/v1/files/ns/kept") == (200, b"abc")
     again.stop()
+
+
+def test_two_gateways_do_not_share_a_port(process: GatewayProcess, tmp_path: Path) -> None:
+    port = process.url.rpartition(":")[2]
+    command = [sys.executable, "-m", "artifactstore", "serve", "--root", str(tmp_path / "other"), "--workers", "2"]
+    ran = subprocess.run([*command, "--port", port], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}: address already in use" in ran.stderr
 
 
 def test_downloads_that_run_end_before_the_gateway_does(own: GatewayProcess) -> None:

@@ -298,8 +298,17 @@ def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+async def _see_that_it_is_free(host: str, port: int) -> None:
+    """OSError if somebody listens there: where a port is shared, two gateways would share it without a word."""
+    alone = await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port)
+    alone.close()
+    await alone.wait_closed()
+
+
 async def _listen(runner: web.AppRunner, settings: Settings) -> None:
     try:
+        if settings.workers > 1:
+            await _see_that_it_is_free(settings.host, settings.port)
         await web.TCPSite(runner, settings.host, settings.port, reuse_port=settings.workers > 1).start()
     except (OSError, UnicodeError) as error:  # a host that no name server could be asked for is a UnicodeError
         if isinstance(error, OSError) and error.errno is not None and error.errno > 0:

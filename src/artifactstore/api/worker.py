@@ -78,7 +78,7 @@ class WorkerConnection(GatewayRequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Answer it or hand it over; what comes during an answer waits for its end."""
-        if self.given_away:
+        if self.given_away or self._close or self._force_close:
             return
         if self._held or self._request_in_progress or self._messages:
             self._held += data
