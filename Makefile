@@ -13,7 +13,7 @@ CAN_CRASH := if [ "$$(id -u)" != 0 ]; then echo "NOT RUN: tests.crash needs root
 	elif ! scripts/can-mount; then echo "NOT RUN: tests.crash needs loop mounts, which this host refuses"; \
 	else
 
-.PHONY: install dev test test-mounts test-proxy crash crash-sample crash-mutations lint format type migrate lock lock-hashes clean ci
+.PHONY: install dev test test-mounts test-proxy test-workers crash crash-sample crash-mutations lint format type migrate lock lock-hashes clean ci
 .PHONY: audit sbom dist dist-compare soak
 .PHONY: kernel-sanitize kernel-sanitize-python kernel-valgrind kernel-fuzz kernel-emulated kernel-entries kernel-aarch64 kernel-avx512
 .DEFAULT_GOAL := help
@@ -40,6 +40,9 @@ test-mounts: $(INSTALLED) ## what needs root and small file systems of its own: 
 	elif ! command -v mkfs.ext4 >/dev/null; then echo "NOT RUN: tests/mounts needs mkfs.ext4 (Debian: e2fsprogs)"; \
 	elif ! scripts/can-mount; then echo "NOT RUN: tests/mounts needs loop mounts, which this host refuses"; \
 	else $(PY) -m pytest tests/mounts; fi
+
+test-workers: $(INSTALLED) ## the tests of HTTP again, all of their connections accepted by a worker
+	$(PY) -m pytest tests/http --through-worker
 
 test-proxy: $(INSTALLED) ## deploy/nginx.conf in front of a gateway, over TLS; needs nginx and openssl
 	@for needed in nginx openssl; do command -v $$needed >/dev/null || \
