@@ -213,7 +213,11 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
     ) -> AsyncIterator[IngestResult]:
         """Publish the bytes and hold the object's lock until the body of the `async with` has recorded them."""
         stream: Stream
-        if isinstance(source, bytes | Path | AsyncIterable):
+        if isinstance(source, bytes):
+            stream, size = source, len(source)
+            if hints.size_hint not in (None, size):
+                raise wrong_length(size, hints.size_hint)
+        elif isinstance(source, Path | AsyncIterable):
             stream, size = stream_of(source)
         else:
             stream, size = source, source.size_bytes

@@ -58,11 +58,15 @@ async def body_of(request: web.Request) -> AsyncIterator[bytes]:
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
     except (RequestPayloadError, HttpProcessingError, ConnectionError) as error:
-        raise IncompleteBodyError("the body ended before its announced end; nothing was stored") from error
+        raise _incomplete() from error
 
 
-def source_of(request: web.Request) -> AsyncIterator[bytes] | Inflow:
-    """The body: a large one of known length is received straight into the store's buffers, others by `body_of`."""
+def source_of(request: web.Request) -> bytes | AsyncIterator[bytes] | Inflow:
+    """The body: one that came with its head as it is, a large one of known length to be received straight into the
+    store's buffers, others by `body_of`. IncompleteBodyError.
+    """
+    if request.content.is_eof() and not body_is_awaited(request):
+        return _whole(request)
     size = request.content_length
     if size is None or size < intake.LEAST_BYTES or request.secure:
         return body_of(request)
@@ -73,6 +77,17 @@ def source_of(request: web.Request) -> AsyncIterator[bytes] | Inflow:
 
     request[_INTAKE] = intake.BodyIntake(request, size, Pace(request.app[LIMITS]), ask)
     return request[_INTAKE]
+
+
+def _whole(request: web.Request) -> bytes:
+    try:
+        return request.content.read_nowait()
+    except (RequestPayloadError, HttpProcessingError, ConnectionError) as error:
+        raise _incomplete() from error
+
+
+def _incomplete() -> IncompleteBodyError:
+    return IncompleteBodyError("the body ended before its announced end; nothing was stored")
 
 
 def announced(request: web.Request) -> list[Digest]:

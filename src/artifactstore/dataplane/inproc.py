@@ -23,6 +23,7 @@ from artifactstore.dataplane.blocks import BlockPool
 from artifactstore.dataplane.exclusion import ObjectLocks
 from artifactstore.dataplane.ingestion import SMALL_BYTES, Ingestion, drain, identity_of, receive
 from artifactstore.dataplane.lanes import LaneThreads
+from artifactstore.dataplane.sources import stream_of
 from artifactstore.dataplane.space import SpaceLedger
 from artifactstore.dataplane.spi import (
     Gate,
@@ -143,6 +144,11 @@ class InProcessDataPlane:
         with ExitStack() as promised:
             promise = promised.enter_context(self._space.promise(hints.size_hint or 0)) if self._space else None
             about_to_write = promise.spend if promise is not None else _no_matter
+            if isinstance(stream, bytes):
+                if len(stream) <= SMALL_BYTES:
+                    about_to_write(len(stream))
+                    return await self._in_memory(stream, hints, gate)
+                stream, _ = stream_of(stream)
             if not isinstance(stream, AsyncIterable):
                 return await self._staged(partial(receive, stream, about_to_write=about_to_write), hints, gate)
             buffers, begun = aiter(stream), bytearray()
@@ -152,8 +158,11 @@ class InProcessDataPlane:
                     rest = partial(drain, begun, buffer, buffers, about_to_write=about_to_write)
                     return await self._staged(rest, hints, gate)
                 begun += buffer
-            data = bytes(begun)
-            return await self._conclude(identity_of(dual_digest(data), len(data)), data, hints, gate)
+            return await self._in_memory(bytes(begun), hints, gate)
+
+    async def _in_memory(self, data: bytes, hints: IngestHints, gate: Gate | None) -> IngestResult:
+        """Ingest what is small."""
+        return await self._conclude(identity_of(dual_digest(data), len(data)), data, hints, gate)
 
     async def _staged(
         self, receive_into: Callable[[Ingestion], Awaitable[None]], hints: IngestHints, gate: Gate | None
