@@ -184,9 +184,7 @@ class InProcessDataPlane:
         """Ask the gate and do as it says."""
         verdict = await gate(identity) if gate is not None else Verdict()
         address = verdict.address or identity.digest(hints.primary_algorithm)
-        receipt, replaced = await uninterrupted(
-            self._publish(address, content, identity.size_bytes, verdict.publication)
-        )
+        receipt, replaced = await self._publish(address, content, identity.size_bytes, verdict.publication)
         return IngestResult(address, identity.sha256, identity.size_bytes, receipt, identity.blake3, replaced)
 
     async def _publish(
@@ -203,7 +201,7 @@ class InProcessDataPlane:
             if isinstance(content, bytes):
                 receipt = await self._backend.put_bytes(address, content, replace=replace)
             else:
-                receipt = await self._backend.put(address, content, replace=replace)
+                receipt = await uninterrupted(self._backend.put(address, content, replace=replace))
         return receipt, trusted
 
     async def serve_object(self, address: Digest, byte_range: ByteRange | None = None) -> InProcessServedObject:
