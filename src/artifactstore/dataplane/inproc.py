@@ -24,7 +24,7 @@ from artifactstore.dataplane.exclusion import ObjectLocks
 from artifactstore.dataplane.ingestion import SMALL_BYTES, Ingestion, drain, identity_of, receive
 from artifactstore.dataplane.lanes import LaneThreads
 from artifactstore.dataplane.sources import stream_of
-from artifactstore.dataplane.space import SpaceLedger
+from artifactstore.dataplane.space import SpaceLedger, Unpromised
 from artifactstore.dataplane.spi import (
     Gate,
     IngestHints,
@@ -45,10 +45,6 @@ _READ_BYTES = 256 * 1024
 _VERIFY_BYTES = 1024 * 1024
 #: As many disks' worth of writes at once.
 _WRITERS = 16
-
-
-def _no_matter(_size_bytes: int) -> None:
-    """Nobody has promised space."""
 
 
 class InProcessServedObject:
@@ -141,21 +137,19 @@ class InProcessDataPlane:
             self._ingesting -= 1
 
     async def _ingest_promised(self, stream: Stream, hints: IngestHints, gate: Gate | None) -> IngestResult:
-        with ExitStack() as promised:
-            promise = promised.enter_context(self._space.promise(hints.size_hint or 0)) if self._space else None
-            about_to_write = promise.spend if promise is not None else _no_matter
+        with Unpromised() if self._space is None else self._space.promise(hints.size_hint or 0) as promise:
             if isinstance(stream, bytes):
                 if len(stream) <= SMALL_BYTES:
-                    about_to_write(len(stream))
+                    promise.spend(len(stream))
                     return await self._in_memory(stream, hints, gate)
                 stream, _ = stream_of(stream)
             if not isinstance(stream, AsyncIterable):
-                return await self._staged(partial(receive, stream, about_to_write=about_to_write), hints, gate)
+                return await self._staged(partial(receive, stream, about_to_write=promise.spend), hints, gate)
             buffers, begun = aiter(stream), bytearray()
             async for buffer in buffers:
-                about_to_write(len(buffer))
+                promise.spend(len(buffer))
                 if len(begun) + len(buffer) > SMALL_BYTES:
-                    rest = partial(drain, begun, buffer, buffers, about_to_write=about_to_write)
+                    rest = partial(drain, begun, buffer, buffers, about_to_write=promise.spend)
                     return await self._staged(rest, hints, gate)
                 begun += buffer
             return await self._in_memory(bytes(begun), hints, gate)
