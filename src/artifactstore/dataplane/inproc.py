@@ -12,7 +12,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -126,17 +126,14 @@ class InProcessDataPlane:
         hints = hints or IngestHints()
         if hints.backend_id not in (None, self._backend.backend_id):
             raise InvalidInputError(f"there is no backend {hints.backend_id!r} here", field="backend_id")
-        async with self._operation():
-            return await self._ingest(stream, hints, gate)
-
-    async def _ingest(self, stream: Stream, hints: IngestHints, gate: Gate | None) -> IngestResult:
+        self._refuse_when_closed()
         self._ingesting += 1
         try:
-            return await self._ingest_promised(stream, hints, gate)
+            return await self._operation(self._ingest(stream, hints, gate))
         finally:
             self._ingesting -= 1
 
-    async def _ingest_promised(self, stream: Stream, hints: IngestHints, gate: Gate | None) -> IngestResult:
+    async def _ingest(self, stream: Stream, hints: IngestHints, gate: Gate | None) -> IngestResult:
         with Unpromised() if self._space is None else self._space.promise(hints.size_hint or 0) as promise:
             if isinstance(stream, bytes):
                 if len(stream) <= SMALL_BYTES:
@@ -210,8 +207,8 @@ class InProcessDataPlane:
 
     async def verify_object(self, address: Digest) -> VerifyResult:
         """Re-read and digest again; see the port."""
-        async with self._operation():
-            return await self._verify(address)
+        self._refuse_when_closed()
+        return await self._operation(self._verify(address))
 
     async def _verify(self, address: Digest) -> VerifyResult:
         hasher = DualHasher()
@@ -262,17 +259,14 @@ class InProcessDataPlane:
             0 if self._space is None else self._space.outstanding,
         )
 
-    @asynccontextmanager
-    async def _operation(self) -> AsyncIterator[None]:
+    async def _operation[T](self, work: Awaitable[T]) -> T:
         """What `close` breaks off and waits for. StorageError when it is closed, or gets closed meanwhile."""
-        if self._closed:
-            raise StorageError("the data plane is closed")
         breaking = asyncio.timeout(None)
         self._operations.add(breaking)
         self._idle.clear()
         try:
             async with breaking:
-                yield
+                return await work
         except TimeoutError as error:
             if not breaking.expired():  # the source's own
                 raise
@@ -281,6 +275,10 @@ class InProcessDataPlane:
             self._operations.remove(breaking)
             if not self._operations:
                 self._idle.set()
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise StorageError("the data plane is closed")
 
     async def close(self) -> None:
         """Break off what runs, and let the workers end. The backend is its maker's to close. Idempotent."""
