@@ -170,7 +170,6 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
         if quota is not None:
             quota.check(await self.registry.usage(namespace), size_hint or 0)
 
-
         async def record(result: IngestResult) -> tuple[Artifact, bool]:
             identity = result.identity
             named = partial(_named, seen=await self._sees(identity.blake3))
@@ -220,9 +219,10 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
     ) -> T:
         """Publish the bytes, and hold the object's lock until `record` has recorded them; what that gives."""
         stream: Stream
+        size: int | None
         if isinstance(source, bytes):
             stream, size = source, len(source)
-            if hints.size_hint not in (None, size):
+            if hints.size_hint is not None and hints.size_hint != size:
                 raise wrong_length(size, hints.size_hint)
         elif isinstance(source, Path | AsyncIterable):
             stream, size = stream_of(source)

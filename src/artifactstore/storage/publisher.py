@@ -49,7 +49,7 @@ class _Job:
     temporary: str | None
 
 
-# Not by cffi: that gives up the interpreter's lock for a call, and whoever takes it keeps it for longer than these last.
+# Not by cffi: that gives up the interpreter's lock for a call, and whoever takes it keeps it for longer than it lasts.
 _SUBMIT = ctypes.PYFUNCTYPE(
     ctypes.c_int,
     ctypes.c_void_p,
