@@ -152,7 +152,10 @@ static void *work(void *argument)
         if (p->first == NULL)
             break;
         job *j = next_job(p);
+        const int wake = p->first != NULL && p->idle > 0;
         pthread_mutex_unlock(&p->lock);
+        if (wake) /* the next, who wakes the next: the submitter wakes one for all that it queued */
+            pthread_cond_signal(&p->queued);
         carry_out(p, j);
         pthread_mutex_lock(&p->lock);
         j->next = p->done;
@@ -257,11 +260,20 @@ int publisher_submit(publisher *p, uint64_t ticket, const char *staging, int nam
         p->waiting++;
     }
     pthread_mutex_unlock(&p->lock);
-    if (error == 0)
-        pthread_cond_signal(&p->queued);
-    else
+    if (error != 0)
         free(j);
     return error;
+}
+
+void publisher_begin(publisher *p)
+{
+    int wake;
+
+    pthread_mutex_lock(&p->lock);
+    wake = p->first != NULL && p->idle > 0;
+    pthread_mutex_unlock(&p->lock);
+    if (wake)
+        pthread_cond_signal(&p->queued);
 }
 
 size_t publisher_collect(publisher *p, publisher_outcome *outcomes, size_t most)

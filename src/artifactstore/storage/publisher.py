@@ -84,6 +84,7 @@ class Publisher:
         self._tickets = count()
         self._jobs: dict[int, _Job] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._beginning = False
 
     def publish(
         self, data: bytes, staging: str, directory: str, name: str, *, lock: int, temporary: str | None
@@ -112,6 +113,9 @@ class Publisher:
         if error:
             del self._jobs[ticket]
             job.outcome.set_exception(_os_error(error))
+        elif not self._beginning:
+            self._beginning = True
+            loop.call_soon(self._begin)  # once for all that are submitted now: it wakes a thread, which takes its time
         return job.outcome
 
     @contextmanager
@@ -135,8 +139,12 @@ class Publisher:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             loop.add_reader(lib.publisher_event(self._native), self._collect)
-            self._loop = loop
+            self._loop, self._beginning = loop, False
         return loop
+
+    def _begin(self) -> None:
+        self._beginning = False
+        lib.publisher_begin(self._native)
 
     def _collect(self) -> None:
         collected = _AT_ONCE
