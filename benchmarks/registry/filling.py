@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 from artifactstore.domain.artifact import ArtifactMetadata
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
 from artifactstore.registry.commands import RecordArtifact, Upload
-from artifactstore.registry.envelope import RecordedEvent, record, timestamp
+from artifactstore.registry.envelope import RecordedEvent, Salts, record, timestamp
 from artifactstore.registry.folding import apply
 from artifactstore.registry.rows import Keys
 from artifactstore.registry.schema import events, views
@@ -54,14 +54,14 @@ def fill(file: Path, log_id: str, until: int) -> None:
 def _record(
     connection: sqlite3.Connection, fold: Views, log_id: str, head: int, uploads: Sequence[RecordArtifact]
 ) -> Iterator[RecordedEvent]:
-    keys, time = Keys(), timestamp(datetime.now(UTC))
+    keys, time, salts = Keys(), timestamp(datetime.now(UTC)), Salts()
     for command in uploads:
         keys.add(command.keys)
     rows = fold.load(connection, keys)
     for command in uploads:
         for event in command.decide(rows):
             head += 1
-            recorded = record(log_id, head, event, actor="bench", time=time)
+            recorded = record(log_id, head, event, actor="bench", time=time, salt=salts.next())
             apply(rows, recorded, event)
             yield recorded
     fold.store(connection, rows)

@@ -15,6 +15,7 @@ publisher *publisher_open(unsigned threads);
 int publisher_event(const publisher *p);
 int publisher_submit(publisher *p, uint64_t ticket, const char *staging, int named, const char *directory,
                      const char *name, unsigned lock, const void *bytes, size_t size);
+void publisher_begin(publisher *p);
 size_t publisher_collect(publisher *p, publisher_outcome *outcomes, size_t most);
 void publisher_hold(publisher *p, unsigned lock);
 void publisher_release(publisher *p, unsigned lock);

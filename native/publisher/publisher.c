@@ -1,5 +1,6 @@
-/* See publisher.h. Under `lock` are: the queue, the outcomes, the counts of threads. The order of a job's calls is the
- * protocol of docs/storage-format.md. */
+/* See publisher.h. Under `lock` are: the queue, the outcomes, the counts of threads. It is held for a few instructions
+ * and no system call but the start of a thread, since the thread that submits holds an interpreter. The order of a job's
+ * calls is the protocol of docs/storage-format.md. */
 #define _GNU_SOURCE
 #include "publisher.h"
 
@@ -127,16 +128,14 @@ static job *next_job(publisher *p)
     return j;
 }
 
-/* One note for all outcomes that wait: whoever reads it collects them all. */
-static void tell(publisher *p, job *j)
+/* One note for all outcomes that wait: whoever reads it collects them all. Written after the first of them is there, it
+ * may come when that is collected already; none comes too early. */
+static void note(const publisher *p)
 {
     const uint64_t one = 1;
 
-    j->next = p->done;
-    p->done = j;
-    if (j->next == NULL)
-        while (write(p->event, &one, sizeof one) < 0 && errno == EINTR)
-            continue;
+    while (write(p->event, &one, sizeof one) < 0 && errno == EINTR)
+        continue;
 }
 
 static void *work(void *argument)
@@ -153,10 +152,19 @@ static void *work(void *argument)
         if (p->first == NULL)
             break;
         job *j = next_job(p);
+        const int wake = p->first != NULL && p->idle > 0;
         pthread_mutex_unlock(&p->lock);
+        if (wake) /* the next, who wakes the next: the submitter wakes one for all that it queued */
+            pthread_cond_signal(&p->queued);
         carry_out(p, j);
         pthread_mutex_lock(&p->lock);
-        tell(p, j);
+        j->next = p->done;
+        p->done = j;
+        if (j->next == NULL) {
+            pthread_mutex_unlock(&p->lock);
+            note(p);
+            pthread_mutex_lock(&p->lock);
+        }
     }
     pthread_mutex_unlock(&p->lock);
     return NULL;
@@ -250,7 +258,6 @@ int publisher_submit(publisher *p, uint64_t ticket, const char *staging, int nam
         *p->last = j;
         p->last = &j->next;
         p->waiting++;
-        pthread_cond_signal(&p->queued);
     }
     pthread_mutex_unlock(&p->lock);
     if (error != 0)
@@ -258,12 +265,27 @@ int publisher_submit(publisher *p, uint64_t ticket, const char *staging, int nam
     return error;
 }
 
+void publisher_begin(publisher *p)
+{
+    int wake;
+
+    pthread_mutex_lock(&p->lock);
+    wake = p->first != NULL && p->idle > 0;
+    pthread_mutex_unlock(&p->lock);
+    if (wake)
+        pthread_cond_signal(&p->queued);
+}
+
 size_t publisher_collect(publisher *p, publisher_outcome *outcomes, size_t most)
 {
     uint64_t notes;
     size_t count = 0;
+    int more;
     job *found = NULL;
 
+    /* before the outcomes are taken: the note of one that comes after them is not read with theirs */
+    while (read(p->event, &notes, sizeof notes) < 0 && errno == EINTR)
+        continue;
     pthread_mutex_lock(&p->lock);
     while (p->done != NULL && count < most) {
         job *j = p->done;
@@ -272,10 +294,10 @@ size_t publisher_collect(publisher *p, publisher_outcome *outcomes, size_t most)
         j->next = found;
         found = j;
     }
-    if (p->done == NULL) /* else the note stays, for the next call */
-        while (read(p->event, &notes, sizeof notes) < 0 && errno == EINTR)
-            continue;
+    more = p->done != NULL;
     pthread_mutex_unlock(&p->lock);
+    if (more)
+        note(p);
     while (found != NULL) {
         job *next = found->next;
         free(found);

@@ -37,13 +37,17 @@ publisher *publisher_open(unsigned threads);
 /* The descriptor that can be read while outcomes wait. It is the publisher's; `publisher_collect` reads it. */
 int publisher_event(const publisher *p);
 
-/* Queue a job: 0, or an errno. The strings are copied; `bytes` must stay until the outcome was collected.
+/* Queue a job: 0, or an errno. It begins by `publisher_begin` at the latest. The strings are copied; `bytes` must stay
+ * until the outcome was collected.
  *
  * `staging`: a directory, for a file without a name, or, with `named`, the path of a new file, which is removed in the
  * end unless the job comes to PUBLISHER_NOT_LINKED. `directory` and `name`: where the object belongs. `lock`: below
  * PUBLISHER_DIRECTORIES, the same for all that goes into one directory: one job at a time links there. */
 int publisher_submit(publisher *p, uint64_t ticket, const char *staging, int named, const char *directory,
                      const char *name, unsigned lock, const void *bytes, size_t size);
+
+/* Let all that is queued begin, as far as there are threads for it. */
+void publisher_begin(publisher *p);
 
 /* The outcomes that wait, at most so many; how many they are. */
 size_t publisher_collect(publisher *p, publisher_outcome *outcomes, size_t most);

@@ -12,8 +12,8 @@
  *     Single(Hasher)                      digest(), algorithm: hashing/__init__.py makes its classes of them
  *     bind(result, busy)                  the classes of what is returned and raised; before all others
  *
- * Threads: a call gives the GIL away from GIL_BYTES on, as hashlib does, since below that it costs more than it
- * gains. Then `busy` keeps other threads out of this hasher's state; it is only looked at and set under the GIL.
+ * Threads: a call gives the GIL away from GIL_BYTES on, since below that it costs more than it gains: another thread
+ * takes it, and keeps it for longer than the call lasts (ADR-0042). Then `busy` keeps other threads out of this hasher's state; it is only looked at and set under the GIL.
  *
  * Only the limited API of 3.12 is used, as in the rest of the library.
  */
@@ -26,7 +26,7 @@
 #include <string.h>
 
 enum {
-    GIL_BYTES = 2048,
+    GIL_BYTES = 16384,
     /* A hasher's first buffer, if it is no longer than this and cannot change, waits for the next call: most often that
      * asks for the digests, and the two are one pass without a state. */
     WAITING_BYTES = 65536,

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from artifactstore.cancellation import uninterrupted
 from artifactstore.dataplane.sources import Source
 from artifactstore.domain import names
 from artifactstore.domain.artifact import Artifact, ArtifactMetadata, Attestation, ObjectRecord, SignatureOutcome
@@ -159,18 +158,16 @@ class ArtifactCatalog(ABC):
         await self.check_preconditions(namespace, name, create_only=create_only, if_match=if_match)
         record = await self.record(digest)
         try:
-            return await uninterrupted(
-                self.registry.record_known(
-                    record,
-                    namespace=namespace,
-                    name=name,
-                    metadata=metadata,
-                    create_only=create_only,
-                    if_match=if_match,
-                    quota=self._quotas.of(namespace),
-                    actor=self.caller.actor,
-                    once=once,
-                )
+            return await self.registry.record_known(
+                record,
+                namespace=namespace,
+                name=name,
+                metadata=metadata,
+                create_only=create_only,
+                if_match=if_match,
+                quota=self._quotas.of(namespace),
+                actor=self.caller.actor,
+                once=once,
             )
         finally:
             self._cache.forget_name(namespace, name)
@@ -182,9 +179,7 @@ class ArtifactCatalog(ABC):
         checked = names.check_label_changes(changes)
         artifact = await self.live_artifact(artifact_id, Scope.WRITE)
         try:
-            return await uninterrupted(
-                self.registry.relabel(artifact, checked, if_match=if_match, actor=self.caller.actor)
-            )
+            return await self.registry.relabel(artifact, checked, if_match=if_match, actor=self.caller.actor)
         finally:
             self._cache.forget_name(artifact.namespace, artifact.name)
 
@@ -224,16 +219,14 @@ class ArtifactCatalog(ABC):
             attestation, created = attached
             return attestation, created or stored.created  # one that the caller could not read was not there for them
 
-        attached = await uninterrupted(
-            self.registry.attest(
-                artifact.identity.blake3,
-                stored.identity.blake3,
-                predicate_type=statement.predicate_type,
-                signature=verification.outcome,
-                key_id=verification.keyid,
-                actor=self.caller.actor,
-                once=None if once is None else once.of(told),
-            )
+        attached = await self.registry.attest(
+            artifact.identity.blake3,
+            stored.identity.blake3,
+            predicate_type=statement.predicate_type,
+            signature=verification.outcome,
+            key_id=verification.keyid,
+            actor=self.caller.actor,
+            once=None if once is None else once.of(told),
         )
         return told(attached)
 

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import Context
 
 from artifactstore.cancellation import uninterrupted
-from artifactstore.dataplane.exclusion import ObjectLocks
+from artifactstore.dataplane.exclusion import Hold, ObjectLocks
 from artifactstore.dataplane.spi import (
     DataPlane,
     IngestHints,
@@ -50,6 +50,8 @@ _log = logging.getLogger(__name__)
 
 #: Is asked once the bytes are known and before they are published; it refuses by raising.
 type Admission = Callable[[ObjectIdentity], Awaitable[None]]
+#: Records bytes that are published.
+type Recording[T] = Callable[[IngestResult], Awaitable[T]]
 
 
 class ObjectLifecycle:
@@ -64,31 +66,45 @@ class ObjectLifecycle:
         self._retrying: asyncio.Task[None] | None = None
         self._waits_for_backup = False  # since a deletion was put off
 
-    @asynccontextmanager
-    async def ingest(
-        self, stream: Stream, hints: IngestHints, expected: Sequence[Digest], *, admit: Admission, actor: str
-    ) -> AsyncIterator[IngestResult]:
-        """Publish the bytes and hold the object's lock until the body of the `async with` has recorded them.
+    async def ingest[T](
+        self,
+        stream: Stream,
+        hints: IngestHints,
+        expected: Sequence[Digest],
+        *,
+        admit: Admission | None,
+        record: Recording[T],
+        actor: str,
+    ) -> T:
+        """Publish the bytes, and hold the object's lock until `record` has recorded them; what that gives.
 
         DigestMismatchError, with nothing stored, unless each of `expected` is a digest of them; nothing is stored
         either when `admit` refuses them.
         """
-        async with AsyncExitStack() as held:
+        held: Hold | None = None
 
-            async def gate(identity: ObjectIdentity) -> Verdict:
-                for digest in expected:
-                    if not identity.matches(digest):
-                        actual = identity.digest(digest.algorithm)
-                        raise DigestMismatchError(f"{digest} was announced; the bytes received are {actual}")
+        async def gate(identity: ObjectIdentity) -> Verdict:
+            nonlocal held
+            for digest in expected:
+                if not identity.matches(digest):
+                    actual = identity.digest(digest.algorithm)
+                    raise DigestMismatchError(f"{digest} was announced; the bytes received are {actual}")
+            if admit is not None:
                 await admit(identity)
-                await held.enter_async_context(self.locks.hold(identity.blake3.value))
-                return _verdict(await self._looked_at(identity, actor))
+            hold = self.locks.hold(identity.blake3.value)
+            await hold.acquire()
+            held = hold
+            return _verdict(await self._looked_at(identity, actor))
 
+        try:
             result = await self._dataplane.ingest_stream(stream, hints, gate=gate)
             try:
-                yield result
+                return await record(result)
             finally:
-                self._cache.forget_object(result.identity.blake3)
+                self._cache.forget_object(result.blake3_digest)
+        finally:
+            if held is not None:
+                held.release()
 
     async def _looked_at(self, identity: ObjectIdentity, actor: str) -> ObjectRecord | None:
         """The object's record, under its lock. A copy that is missing or cut short is marked before it is replaced.
@@ -103,10 +119,8 @@ class ObjectLifecycle:
             return record
         _log.error("%s", damage(identity.blake3, reason))
         with self._forgetting(identity.blake3):
-            return await uninterrupted(
-                self._registry.mark_damaged(
-                    identity.blake3, reason=reason, actual=(None, None), size_bytes=size, actor=actor
-                )
+            return await self._registry.mark_damaged(
+                identity.blake3, reason=reason, actual=(None, None), size_bytes=size, actor=actor
             )
 
     @contextmanager

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
 
-from artifactstore.cancellation import uninterrupted
 from artifactstore.content import LocalContent, refuse_damaged
 from artifactstore.domain import names
 from artifactstore.domain.artifact import Artifact, ObjectRecord, Package, SealedMember
@@ -129,16 +128,14 @@ class Packaging(ABC):
             for member in manifest.contents.members
         )
         stored = await self.put_object(manifest.encoded, namespace=namespace)
-        return await uninterrupted(
-            self.registry.seal_package(
-                namespace,
-                name,
-                stored.identity.blake3,
-                sealed,
-                supersedes=supersedes,
-                actor=self.caller.actor,
-                once=once,
-            )
+        return await self.registry.seal_package(
+            namespace,
+            name,
+            stored.identity.blake3,
+            sealed,
+            supersedes=supersedes,
+            actor=self.caller.actor,
+            once=once,
         )
 
     async def _resolved(self, index: int, given: MemberSource) -> _Resolved:

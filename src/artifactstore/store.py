@@ -6,7 +6,6 @@ import copy
 import json
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -44,7 +43,7 @@ from artifactstore.domain.ranges import ByteRange
 from artifactstore.domain.token import Scope
 from artifactstore.domain.usage import Quotas, Usage
 from artifactstore.generations import Generations
-from artifactstore.lifecycle import Admission, ObjectLifecycle
+from artifactstore.lifecycle import Admission, ObjectLifecycle, Recording
 from artifactstore.observation import Observer
 from artifactstore.packaging import Packaging
 from artifactstore.readcache import ReadCache
@@ -139,21 +138,22 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
             if quota is not None and not await self.registry.object_claimed(identity.blake3, namespace):
                 quota.check(await self.registry.usage(namespace), identity.size_bytes)
 
-        async with self._ingest(source, hints, expected, admit) as result:
-            stored = partial(_stored, seen=await self._sees(result.identity.blake3))
-            recorded = await uninterrupted(
-                self.registry.record_object(
-                    result.identity,
-                    backend_id=result.receipt.backend_id,
-                    primary_algorithm=result.primary_digest.algorithm,
-                    namespace=namespace,
-                    mended=result.replaced,
-                    quota=quota,
-                    actor=self.caller.actor,
-                    once=None if once is None else once.received(result.identity).of(stored),
-                )
+        async def record(result: IngestResult) -> StoredObject:
+            identity = result.identity
+            stored = partial(_stored, seen=await self._sees(identity.blake3))
+            recorded = await self.registry.record_object(
+                identity,
+                backend_id=result.receipt.backend_id,
+                primary_algorithm=result.primary_digest.algorithm,
+                namespace=namespace,
+                mended=result.replaced,
+                quota=quota,
+                actor=self.caller.actor,
+                once=None if once is None else once.received(identity).of(stored),
             )
-        return stored(recorded)
+            return stored(recorded)
+
+        return await self._ingest(source, hints, expected, None if quota is None else admit, record)
 
     async def put_file(
         self,
@@ -179,28 +179,30 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
 
         if quota is not None:
             quota.check(await self.registry.usage(namespace), size_hint or 0)
-        async with self._ingest(source, IngestHints(size_hint), expected, admit) as result:
-            named = partial(_named, seen=await self._sees(result.identity.blake3))
+
+        async def record(result: IngestResult) -> tuple[Artifact, bool]:
+            identity = result.identity
+            named = partial(_named, seen=await self._sees(identity.blake3))
             try:
-                recorded = await uninterrupted(
-                    self.registry.record_artifact(
-                        result.identity,
-                        backend_id=result.receipt.backend_id,
-                        primary_algorithm=result.primary_digest.algorithm,
-                        namespace=namespace,
-                        name=name,
-                        metadata=metadata,
-                        create_only=create_only,
-                        if_match=if_match,
-                        mended=result.replaced,
-                        quota=quota,
-                        actor=self.caller.actor,
-                        once=None if once is None else once.received(result.identity).of(named),
-                    )
+                recorded = await self.registry.record_artifact(
+                    identity,
+                    backend_id=result.receipt.backend_id,
+                    primary_algorithm=result.primary_digest.algorithm,
+                    namespace=namespace,
+                    name=name,
+                    metadata=metadata,
+                    create_only=create_only,
+                    if_match=if_match,
+                    mended=result.replaced,
+                    quota=quota,
+                    actor=self.caller.actor,
+                    once=None if once is None else once.received(identity).of(named),
                 )
             finally:
                 self._cache.forget_name(namespace, name)
-        return named(recorded)
+            return named(recorded)
+
+        return await self._ingest(source, IngestHints(size_hint), expected, None if quota is None else admit, record)
 
     async def check_preconditions(
         self, namespace: str, name: str, *, create_only: bool = False, if_match: Condition = None
@@ -217,13 +219,22 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
         if self._max_object_bytes is not None and size_bytes > self._max_object_bytes:
             raise ObjectTooLargeError(f"an object has at most {self._max_object_bytes} bytes here")
 
-    @asynccontextmanager
-    async def _ingest(
-        self, source: Source | Inflow, hints: IngestHints, expected: Sequence[Digest], admit: Admission
-    ) -> AsyncIterator[IngestResult]:
-        """Publish the bytes and hold the object's lock until the body of the `async with` has recorded them."""
+    async def _ingest[T](
+        self,
+        source: Source | Inflow,
+        hints: IngestHints,
+        expected: Sequence[Digest],
+        admit: Admission | None,
+        record: Recording[T],
+    ) -> T:
+        """Publish the bytes, and hold the object's lock until `record` has recorded them; what that gives."""
         stream: Stream
-        if isinstance(source, bytes | Path | AsyncIterable):
+        size: int | None
+        if isinstance(source, bytes):
+            stream, size = source, len(source)
+            if hints.size_hint is not None and hints.size_hint != size:
+                raise wrong_length(size, hints.size_hint)
+        elif isinstance(source, Path | AsyncIterable):
             stream, size = stream_of(source)
         else:
             stream, size = source, source.size_bytes
@@ -233,8 +244,8 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
             self.check_size(hints.size_hint)
         if isinstance(stream, AsyncIterable):
             stream = self._limited(stream, hints.size_hint)
-        async with self._lifecycle.ingest(stream, hints, expected, admit=admit, actor=self.caller.actor) as result:
-            yield result
+        actor = self.caller.actor
+        return await self._lifecycle.ingest(stream, hints, expected, admit=admit, record=record, actor=actor)
 
     async def _limited(self, stream: AsyncIterable[Buffer], announced: int | None) -> AsyncIterator[Buffer]:
         received = 0
@@ -424,7 +435,7 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
             result.size_bytes,
         )
         if once is not None:
-            await uninterrupted(self.registry.keep_answer(found, once, actor=self.caller.actor))
+            await self.registry.keep_answer(found, once, actor=self.caller.actor)
         return found
 
     # --- deletion ---------------------------------------------------------------------------------------------------
@@ -444,7 +455,7 @@ class Store(ArtifactCatalog, Packaging, TokenKeeping):
         names.check_name(name)
         self.caller.require(Scope.DELETE, namespace)
         try:
-            await uninterrupted(self.registry.tombstone(namespace, name, if_match=if_match, actor=self.caller.actor))
+            await self.registry.tombstone(namespace, name, if_match=if_match, actor=self.caller.actor)
         finally:
             self._cache.forget_name(namespace, name)
 

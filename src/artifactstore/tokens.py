@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from artifactstore.cancellation import uninterrupted
 from artifactstore.domain import names
 from artifactstore.domain.caller import Caller
 from artifactstore.domain.errors import InvalidMetadataError, UnauthenticatedError
@@ -131,19 +130,14 @@ class TokenKeeping(ABC):
         allowed, within = check_scopes(scopes), check_namespaces(namespaces)
         until = self._tokens.check_expiry(expires_at)
         secret, secret_hash = new_secret()
-        token = await uninterrupted(
-            self.registry.issue_token(
-                name, secret_hash, scopes=allowed, namespaces=within, expires_at=until, actor=self.caller.actor
-            )
+        token = await self.registry.issue_token(
+            name, secret_hash, scopes=allowed, namespaces=within, expires_at=until, actor=self.caller.actor
         )
         return IssuedToken(token, token_text(token.id, secret))
 
     async def revoke_token(self, token_id: UUID) -> Token:
         """Put a token out of force, from this moment on; TokenNotFoundError."""
         self.caller.require(Scope.ADMIN)
-        return await uninterrupted(self._revoke(token_id))
-
-    async def _revoke(self, token_id: UUID) -> Token:
         try:
             return await self.registry.revoke_token(token_id, actor=self.caller.actor)
         finally:

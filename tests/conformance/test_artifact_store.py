@@ -201,6 +201,15 @@ async def test_a_stream_of_another_length_than_announced(bound: Bound, data: byt
     assert await bound.head() == 0
 
 
+async def test_bytes_of_another_length_than_announced(bound: Bound) -> None:
+    with pytest.raises(IncompleteBodyError):
+        await bound.store.put_object(DATA, size_hint=len(DATA) + 1)
+    with pytest.raises(InvalidInputError) as caught:
+        await bound.store.put_object(DATA, size_hint=len(DATA) - 1)
+    assert caught.value.field == "size_hint"
+    assert await bound.head() == 0
+
+
 async def test_a_file_that_does_not_know_its_size_is_read_to_its_end(store: ArtifactStore) -> None:
     version = Path("/proc/version")
     assert version.stat().st_size == 0

@@ -41,6 +41,29 @@ async def test_the_backend_has_one_name_and_one_staging_directory(place: Place) 
 # --- put ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("steps", [1, 2, 5, 50])
+@pytest.mark.parametrize("before", [None, OTHER, SHORTER])
+@pytest.mark.parametrize("replace", [False, True])
+async def test_putting_bytes_that_is_cancelled_has_ended_and_leaves_nothing_of_its_own(
+    place: Place, steps: int, before: bytes | None, replace: bool
+) -> None:
+    address = digest_of(DATA)
+    if before is not None:
+        await place.store(before, address)
+    putting = asyncio.create_task(place.backend.put_bytes(address, DATA, replace=replace))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    putting.cancel()
+    with suppress(asyncio.CancelledError):
+        await putting
+    receipt = await place.backend.stat(address)
+    assert (before is None and receipt is None) or await place.read(address) in (before, DATA)
+    assert stored_files(place.directory / "staging") == []
+    assert descriptors_under(place.directory) == []
+    await place.backend.put_bytes(address, DATA, replace=True)
+    assert await place.read(address) == DATA
+
+
 @pytest.mark.parametrize("algorithm", Algorithm)
 @pytest.mark.parametrize("data", [b"", b"\0", DATA])
 async def test_what_was_put_is_found_whole_under_its_address(place: Place, algorithm: Algorithm, data: bytes) -> None:

@@ -201,10 +201,11 @@ MUTATIONS = (
     Mutation(
         "the event comes before the bytes",
         "dataplane/inproc.py",
-        "        receipt, replaced = await uninterrupted(\n"
-        "            self._publish(address, content, identity.size_bytes, verdict.publication)\n        )\n",
+        "        receipt, replaced = await self._publish(address, content, identity.size_bytes, verdict.publication)\n",
         "        self._later = asyncio.create_task(\n"
         "            self._publish(address, content, identity.size_bytes, verdict.publication)\n        )\n"
+        "        if not isinstance(content, bytes):\n"
+        "            content.discard = lambda: None  # else it would be gone before it is published\n"
         '        receipt, replaced = StorageReceipt("local", "", identity.size_bytes), False\n',
         "--only put_new --run kills=1",
     ),
@@ -297,7 +298,7 @@ MUTATIONS = (
     Mutation(
         "a put and a deletion do not exclude each other",
         "lifecycle.py",
-        "                await held.enter_async_context(self.locks.hold(identity.blake3.value))\n",
+        "            await hold.acquire()\n            held = hold\n",
         "",
         "--only delete_and_put --calls unlink,sync --from 60 --run kills=1",
     ),

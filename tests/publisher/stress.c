@@ -38,6 +38,8 @@ static void *submit(void *argument)
         if (publisher_submit(under_test, at, named ? temporary : staging, named, objects, name, (unsigned)(at % PUBLISHER_DIRECTORIES),
                              bytes, at % sizeof bytes) != 0)
             abort();
+        if (at % 7 == 0 || at == first + EACH - 1)
+            publisher_begin(under_test);
     }
     return NULL;
 }

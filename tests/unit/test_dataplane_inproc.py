@@ -14,6 +14,7 @@ import pytest
 
 import artifactstore
 from artifactstore.dataplane.blocks import BLOCK_BYTES
+from artifactstore.dataplane.ingestion import SMALL_BYTES
 from artifactstore.dataplane.inproc import InProcessDataPlane
 from artifactstore.dataplane.spi import Buffer, DataPlane, IngestHints, Publication, ServedObject, Verdict
 from artifactstore.domain.digest import Algorithm, Digest, ObjectIdentity
@@ -21,7 +22,7 @@ from artifactstore.domain.errors import DigestMismatchError, ObjectNotFoundError
 from artifactstore.domain.ranges import ByteRange
 from tests.backends import digest_of, empty_root, root_directory
 from tests.imports import Import, imports_of, reaches
-from tests.planes import BLAKE3, DATA, SHA256, Barrier, Local, gate_of, local, pieces, plane, read, syscalls
+from tests.planes import BLAKE3, DATA, SHA256, Barrier, HeldCall, Local, gate_of, local, pieces, plane, read, syscalls
 from tests.syscalls import Syscalls
 
 __all__ = ["empty_root", "local", "plane", "root_directory", "syscalls"]
@@ -363,6 +364,34 @@ async def test_a_deletion_that_is_cancelled_is_finished(local: Local, monkeypatc
     with pytest.raises(asyncio.CancelledError):
         await deletion
     assert local.stored() == []
+
+
+@pytest.mark.parametrize("size", [0, 1, SMALL_BYTES, SMALL_BYTES + 1, 3 * BLOCK_BYTES])
+async def test_bytes_are_ingested_as_a_stream_of_them_is(local: Local, size: int) -> None:
+    data = DATA[:size] if size <= len(DATA) else DATA * (size // len(DATA) + 1)
+    given = await local.plane.ingest_stream(data)
+    assert given == await local.plane.ingest_stream(pieces(data), gate=gate_of(Publication.TRUST))
+    assert await read(local.plane, given.primary_digest) == data
+    local.assert_nothing_is_staged()
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_cancellation_in_the_publication_of_a_small_body_finishes_it(
+    local: Local, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    call = "fsync" if after else "link"
+    held = HeldCall(call, monkeypatch)
+    task = asyncio.create_task(local.plane.ingest_stream(DATA[:1000]))
+    await held.reached.wait()
+    task.cancel()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not task.done()
+    held.release.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(local.stored()) == 1
+    local.assert_nothing_is_staged()
 
 
 # --- what breaks off --------------------------------------------------------------------------------------------------

@@ -171,6 +171,11 @@ class BoundedConnection(RequestHandler):
                 self.transport.write(self._server.head_too_large)
             self.force_close()
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Go on where it was paused. aiohttp asks for it after each read of a body, and parses nothing at all then."""
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
     @property
     def awaits_request(self) -> bool:
         """Whether nothing is under way: no request, and no part of one."""

@@ -65,7 +65,7 @@ def create_app(
     app[idempotency.RUNNING] = set()
     app.cleanup_ctx.append(_senders)
     app[STOPPING] = asyncio.Event()
-    app.on_response_prepare.extend((_complete, end_connection))
+    app.on_response_prepare.append(_complete)
     route = app.router.add_route
 
     app.router.add_get("/", health.service)  # HEAD too, as every add_get
@@ -177,5 +177,7 @@ def complete(response: web.StreamResponse) -> None:
         response.headers[REQUEST_ID] = scope.request_id
 
 
-async def _complete(_request: web.Request, response: web.StreamResponse) -> None:
+async def _complete(request: web.Request, response: web.StreamResponse) -> None:
+    """The one signal of every answer: another would cost each of them a coroutine."""
     complete(response)
+    end_connection(request, response)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from aiohttp import hdrs, web
 
 from artifactstore.api import content, uploads
-from artifactstore.api.conditional import entity_tag
 from artifactstore.api.documents import read_body
 from artifactstore.api.fields import single
 from artifactstore.api.idempotency import KeyedRequest, once
@@ -30,13 +29,12 @@ def _namespace(request: web.Request) -> str:
 
 
 def _answer(stored: StoredObject) -> web.Response:
+    document = uploads.upload_answer(stored)
+    blake3 = document["blake3"]
     return web.json_response(
-        uploads.upload_answer(stored),
+        document,
         status=201 if stored.created else 200,
-        headers={
-            hdrs.LOCATION: f"/v1/objects/{stored.identity.blake3}",
-            hdrs.ETAG: entity_tag(stored.identity.blake3),
-        },
+        headers={hdrs.LOCATION: f"/v1/objects/{blake3}", hdrs.ETAG: f'"{blake3}"'},
     )
 
 

@@ -33,8 +33,8 @@ class Closable(Protocol):
         ...
 
 
-async def end_connection(request: web.Request, response: web.StreamResponse) -> None:
-    """A signal of every answer: once the gateway stops it is the last of its connection."""
+def end_connection(request: web.Request, response: web.StreamResponse) -> None:
+    """Of every answer, before it is sent: once the gateway stops it is the last of its connection."""
     if request.app[STOPPING].is_set():
         response.force_close()
         response.headers[hdrs.CONNECTION] = "close"

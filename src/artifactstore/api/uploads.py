@@ -58,11 +58,15 @@ async def body_of(request: web.Request) -> AsyncIterator[bytes]:
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
     except (RequestPayloadError, HttpProcessingError, ConnectionError) as error:
-        raise IncompleteBodyError("the body ended before its announced end; nothing was stored") from error
+        raise _incomplete() from error
 
 
-def source_of(request: web.Request) -> AsyncIterator[bytes] | Inflow:
-    """The body: a large one of known length is received straight into the store's buffers, others by `body_of`."""
+def source_of(request: web.Request) -> bytes | AsyncIterator[bytes] | Inflow:
+    """The body: one that came with its head as it is, a large one of known length to be received straight into the
+    store's buffers, others by `body_of`. IncompleteBodyError.
+    """
+    if request.content.is_eof() and not body_is_awaited(request):
+        return _whole(request)
     size = request.content_length
     if size is None or size < intake.LEAST_BYTES or request.secure:
         return body_of(request)
@@ -75,6 +79,17 @@ def source_of(request: web.Request) -> AsyncIterator[bytes] | Inflow:
     return request[_INTAKE]
 
 
+def _whole(request: web.Request) -> bytes:
+    try:
+        return request.content.read_nowait()
+    except (RequestPayloadError, HttpProcessingError, ConnectionError) as error:
+        raise _incomplete() from error
+
+
+def _incomplete() -> IncompleteBodyError:
+    return IncompleteBodyError("the body ended before its announced end; nothing was stored")
+
+
 def announced(request: web.Request) -> list[Digest]:
     """The digests that the request's headers say the body has."""
     return announced_digests(
@@ -85,18 +100,17 @@ def announced(request: web.Request) -> list[Digest]:
 def check_upload(request: web.Request) -> None:
     """Refuse what the headers alone show to be in vain: a coding, a size over the limit."""
     check_codings(request)
-    if request.content_length is not None:
-        store_of(request).check_size(request.content_length)
+    size = request.content_length
+    if size is not None:
+        store_of(request).check_size(size)
 
 
 def check_codings(request: web.Request) -> None:
     """Refuse a body in a coding: UnsupportedEncodingError."""
     if _transfer_codings(request) not in ("", "chunked"):
         raise UnsupportedEncodingError("send the body with its length or chunked: no other transfer coding is undone")
-    codings = {
-        part.strip().lower() for value in request.headers.getall(hdrs.CONTENT_ENCODING, ()) for part in value.split(",")
-    }
-    if codings - {"", "identity"}:
+    coding = joined(request, hdrs.CONTENT_ENCODING)
+    if coding is not None and {part.strip().lower() for part in coding.split(",")} - {"", "identity"}:
         raise UnsupportedEncodingError(
             "send the bytes themselves: an object is what its digest is of, not a coding of it"
         )
@@ -139,11 +153,12 @@ async def expect(request: web.Request) -> web.StreamResponse | None:
 
 def body_is_awaited(request: web.Request) -> bool:
     """Whether the client has not been asked for its body yet."""
-    return _AWAITED in request and request[_AWAITED]
+    return hdrs.EXPECT in request.headers and _AWAITED in request and request[_AWAITED]
 
 
 def _transfer_codings(request: web.Request) -> str:
-    return (joined(request, hdrs.TRANSFER_ENCODING) or "").strip().lower()
+    codings = joined(request, hdrs.TRANSFER_ENCODING)
+    return "" if codings is None else codings.strip().lower()
 
 
 def _leaves_a_body(request: web.Request) -> bool:
@@ -164,14 +179,15 @@ async def close_unasked(
     try:
         response = await handler(request)
     finally:
-        if _INTAKE in request:
-            request[_INTAKE].hand_back()
+        taken = request.get(_INTAKE)
+        if taken is not None:
+            taken.hand_back()
     headers = request.headers
     if not request.body_exists and hdrs.EXPECT not in headers and hdrs.TRANSFER_ENCODING not in headers:
         return response  # as nearly every GET: there is no body
     if (
         body_is_awaited(request)
-        or _INTAKE in request
+        or taken is not None
         or _leaves_a_body(request)
         or _transfer_codings(request) not in ("", "chunked")  # where such a body ends is what senders disagree on
         or response.status == HTTPStatus.REQUEST_TIMEOUT

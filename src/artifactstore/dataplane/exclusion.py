@@ -8,52 +8,64 @@ upload with it.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from collections import deque
 
-
-@dataclass(slots=True)
-class _Lock:
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    users: int = 0  # who hold it or wait for it
+#: Who waits for a lock that somebody holds, in the order they came.
+type _Waiting = deque[asyncio.Future[None]]
 
 
 class ObjectLocks:
-    """One lock per object, kept only while somebody holds it or waits for it. For one event loop."""
+    """One lock per object, kept only while somebody holds it. For one event loop."""
 
     def __init__(self) -> None:
-        self._locks: dict[bytes, _Lock] = {}
+        self._held: dict[bytes, _Waiting] = {}
 
     def __len__(self) -> int:
-        return len(self._locks)
+        return len(self._held)
 
     def hold(self, key: bytes) -> Hold:
         """Hold the lock of the object with this digest value for an `async with`. Not reentrant."""
-        return Hold(self._locks, key)
+        return Hold(self._held, key)
 
 
 class Hold:
     """One holding of a lock. A class: every upload takes two, and a generator's context costs some times as much."""
 
-    __slots__ = ("_key", "_lock", "_locks")
+    __slots__ = ("_held", "_key")
 
-    def __init__(self, locks: dict[bytes, _Lock], key: bytes) -> None:
-        self._locks = locks
+    def __init__(self, held: dict[bytes, _Waiting], key: bytes) -> None:
+        self._held = held
         self._key = key
 
-    async def __aenter__(self) -> None:
-        self._lock = self._locks.setdefault(self._key, _Lock())
-        self._lock.users += 1
+    async def acquire(self) -> None:
+        """Wait until nobody holds it."""
+        waiting = self._held.get(self._key)
+        if waiting is None:
+            self._held[self._key] = deque()
+            return
+        turn = asyncio.get_running_loop().create_future()
+        waiting.append(turn)
         try:
-            await self._lock.lock.acquire()
+            await turn
         except BaseException:
-            self._leave()
+            if turn.done() and not turn.cancelled():
+                self.release()  # it was this one's turn when the cancellation came
+            else:
+                waiting.remove(turn)
             raise
 
-    async def __aexit__(self, *exc: object) -> None:
-        self._lock.lock.release()
-        self._leave()
+    def release(self) -> None:
+        """Hand it to whoever came next."""
+        waiting = self._held[self._key]
+        while waiting:
+            turn = waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        del self._held[self._key]
 
-    def _leave(self) -> None:
-        self._lock.users -= 1
-        if not self._lock.users:
-            del self._locks[self._key]
+    async def __aenter__(self) -> None:
+        await self.acquire()
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.release()

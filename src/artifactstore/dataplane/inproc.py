@@ -12,7 +12,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -23,7 +23,8 @@ from artifactstore.dataplane.blocks import BlockPool
 from artifactstore.dataplane.exclusion import ObjectLocks
 from artifactstore.dataplane.ingestion import SMALL_BYTES, Ingestion, drain, identity_of, receive
 from artifactstore.dataplane.lanes import LaneThreads
-from artifactstore.dataplane.space import SpaceLedger
+from artifactstore.dataplane.sources import stream_of
+from artifactstore.dataplane.space import SpaceLedger, Unpromised
 from artifactstore.dataplane.spi import (
     Gate,
     IngestHints,
@@ -44,10 +45,6 @@ _READ_BYTES = 256 * 1024
 _VERIFY_BYTES = 1024 * 1024
 #: As many disks' worth of writes at once.
 _WRITERS = 16
-
-
-def _no_matter(_size_bytes: int) -> None:
-    """Nobody has promised space."""
 
 
 class InProcessServedObject:
@@ -129,31 +126,34 @@ class InProcessDataPlane:
         hints = hints or IngestHints()
         if hints.backend_id not in (None, self._backend.backend_id):
             raise InvalidInputError(f"there is no backend {hints.backend_id!r} here", field="backend_id")
-        async with self._operation():
-            return await self._ingest(stream, hints, gate)
-
-    async def _ingest(self, stream: Stream, hints: IngestHints, gate: Gate | None) -> IngestResult:
+        self._refuse_when_closed()
         self._ingesting += 1
         try:
-            return await self._ingest_promised(stream, hints, gate)
+            return await self._operation(self._ingest(stream, hints, gate))
         finally:
             self._ingesting -= 1
 
-    async def _ingest_promised(self, stream: Stream, hints: IngestHints, gate: Gate | None) -> IngestResult:
-        with ExitStack() as promised:
-            promise = promised.enter_context(self._space.promise(hints.size_hint or 0)) if self._space else None
-            about_to_write = promise.spend if promise is not None else _no_matter
+    async def _ingest(self, stream: Stream, hints: IngestHints, gate: Gate | None) -> IngestResult:
+        with Unpromised() if self._space is None else self._space.promise(hints.size_hint or 0) as promise:
+            if isinstance(stream, bytes):
+                if len(stream) <= SMALL_BYTES:
+                    promise.spend(len(stream))
+                    return await self._in_memory(stream, hints, gate)
+                stream, _ = stream_of(stream)
             if not isinstance(stream, AsyncIterable):
-                return await self._staged(partial(receive, stream, about_to_write=about_to_write), hints, gate)
+                return await self._staged(partial(receive, stream, about_to_write=promise.spend), hints, gate)
             buffers, begun = aiter(stream), bytearray()
             async for buffer in buffers:
-                about_to_write(len(buffer))
+                promise.spend(len(buffer))
                 if len(begun) + len(buffer) > SMALL_BYTES:
-                    rest = partial(drain, begun, buffer, buffers, about_to_write=about_to_write)
+                    rest = partial(drain, begun, buffer, buffers, about_to_write=promise.spend)
                     return await self._staged(rest, hints, gate)
                 begun += buffer
-            data = bytes(begun)
-            return await self._conclude(identity_of(dual_digest(data), len(data)), data, hints, gate)
+            return await self._in_memory(bytes(begun), hints, gate)
+
+    async def _in_memory(self, data: bytes, hints: IngestHints, gate: Gate | None) -> IngestResult:
+        """Ingest what is small."""
+        return await self._conclude(identity_of(dual_digest(data), len(data)), data, hints, gate)
 
     async def _staged(
         self, receive_into: Callable[[Ingestion], Awaitable[None]], hints: IngestHints, gate: Gate | None
@@ -175,9 +175,7 @@ class InProcessDataPlane:
         """Ask the gate and do as it says."""
         verdict = await gate(identity) if gate is not None else Verdict()
         address = verdict.address or identity.digest(hints.primary_algorithm)
-        receipt, replaced = await uninterrupted(
-            self._publish(address, content, identity.size_bytes, verdict.publication)
-        )
+        receipt, replaced = await self._publish(address, content, identity.size_bytes, verdict.publication)
         return IngestResult(address, identity.sha256, identity.size_bytes, receipt, identity.blake3, replaced)
 
     async def _publish(
@@ -194,7 +192,7 @@ class InProcessDataPlane:
             if isinstance(content, bytes):
                 receipt = await self._backend.put_bytes(address, content, replace=replace)
             else:
-                receipt = await self._backend.put(address, content, replace=replace)
+                receipt = await uninterrupted(self._backend.put(address, content, replace=replace))
         return receipt, trusted
 
     async def serve_object(self, address: Digest, byte_range: ByteRange | None = None) -> InProcessServedObject:
@@ -209,8 +207,8 @@ class InProcessDataPlane:
 
     async def verify_object(self, address: Digest) -> VerifyResult:
         """Re-read and digest again; see the port."""
-        async with self._operation():
-            return await self._verify(address)
+        self._refuse_when_closed()
+        return await self._operation(self._verify(address))
 
     async def _verify(self, address: Digest) -> VerifyResult:
         hasher = DualHasher()
@@ -261,17 +259,14 @@ class InProcessDataPlane:
             0 if self._space is None else self._space.outstanding,
         )
 
-    @asynccontextmanager
-    async def _operation(self) -> AsyncIterator[None]:
+    async def _operation[T](self, work: Awaitable[T]) -> T:
         """What `close` breaks off and waits for. StorageError when it is closed, or gets closed meanwhile."""
-        if self._closed:
-            raise StorageError("the data plane is closed")
         breaking = asyncio.timeout(None)
         self._operations.add(breaking)
         self._idle.clear()
         try:
             async with breaking:
-                yield
+                return await work
         except TimeoutError as error:
             if not breaking.expired():  # the source's own
                 raise
@@ -280,6 +275,10 @@ class InProcessDataPlane:
             self._operations.remove(breaking)
             if not self._operations:
                 self._idle.set()
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise StorageError("the data plane is closed")
 
     async def close(self) -> None:
         """Break off what runs, and let the workers end. The backend is its maker's to close. Idempotent."""

@@ -38,7 +38,8 @@ class Inflow(Protocol):
         ...
 
 
-type Stream = AsyncIterable[Buffer] | Inflow
+#: What is whole already, comes by itself, or is to be received.
+type Stream = bytes | AsyncIterable[Buffer] | Inflow
 
 
 @dataclass(frozen=True, slots=True)

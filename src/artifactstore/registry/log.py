@@ -31,7 +31,7 @@ from sqlalchemy import Connection, bindparam, func, insert, literal_column, sele
 from artifactstore.domain.errors import ArtifactStoreError, OutcomeUnknownError, RegistryError, StorageFullError
 from artifactstore.domain.once import KeptAnswer, Once
 from artifactstore.registry.answers import Answers, Place
-from artifactstore.registry.envelope import RecordedEvent, record, timestamp
+from artifactstore.registry.envelope import RecordedEvent, Salts, record, timestamp
 from artifactstore.registry.events import Event
 from artifactstore.registry.folding import apply
 from artifactstore.registry.reserve import Reserve
@@ -141,6 +141,7 @@ class EventLog:
         self.statistics = AppendStatistics()
         self._clock = clock
         self._answers = answers or Answers()
+        self._salts = Salts()  # the writer's thread's
         self._waiting: asyncio.Queue[_Request | None] = asyncio.Queue()
         self._carried: _Request | None = None
         self._closed = False
@@ -313,7 +314,14 @@ class EventLog:
             decided = request.command.decide(rows)
             time = timestamp(self._clock())
             recorded = [
-                record(self._log_id, batch.head + number, event, actor=request.actor, time=time)
+                record(
+                    self._log_id,
+                    batch.head + number,
+                    event,
+                    actor=request.actor,
+                    time=time,
+                    salt=self._salts.next(),
+                )
                 for number, event in enumerate(decided, 1)
             ]
         except ArtifactStoreError as error:

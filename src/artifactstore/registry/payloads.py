@@ -115,9 +115,14 @@ def _written(value: object) -> str:
     if type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER:
         return str(value)
     if isinstance(value, dict):
-        if not all(type(key) is str and key.isascii() for key in value):
-            raise _NotPlainError
-        return f"{{{','.join([f'{encode_basestring(key)}:{_written(value[key])}' for key in sorted(value)])}}}"
+        members = []
+        for key in sorted(value):
+            if type(key) is not str or not key.isascii():
+                raise _NotPlainError
+            item = value[key]
+            text = encode_basestring(item) if type(item) is str else _written(item)
+            members.append(f"{encode_basestring(key)}:{text}")
+        return f"{{{','.join(members)}}}"
     if isinstance(value, list):
         return f"[{','.join(map(_written, value))}]"
     raise _NotPlainError

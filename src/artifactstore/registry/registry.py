@@ -153,7 +153,7 @@ class Registry(Catalog):
         """What tells this log from every other: a part of each leaf."""
         return self._log_id
 
-    # --- commands ---------------------------------------------------------------------------------------------------
+    # --- commands: waited for to their end, since what they record is recorded, whoever is cancelled meanwhile --------
 
     async def record_object(
         self,
@@ -244,7 +244,7 @@ class Registry(Catalog):
     async def _append[T](self, command: Command[T], actor: str, once: Once[T] | None = None) -> T:
         if self._log is None:
             raise RegistryError("the registry is open only for reading, or is closed")
-        return (await self._log.append(command, actor=actor, once=once)).answer
+        return (await uninterrupted(self._log.submit(command, actor=actor, once=once))).answer
 
     # --- queries ----------------------------------------------------------------------------------------------------
 

@@ -138,7 +138,8 @@ class Views:
         find = connection.execute
         self._load_objects(connection, keys, rows)
         for claim in keys.claims:
-            rows.claims[claim] = find(self._claim, claim).fetchone() is not None
+            unknown = rows.objects.get(claim[0], claim) is None  # what was never stored has no claims
+            rows.claims[claim] = not unknown and find(self._claim, claim).fetchone() is not None
         for key in keys.names:
             name = find(self._name, key).fetchone()
             rows.names[key] = None

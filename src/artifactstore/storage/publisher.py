@@ -8,6 +8,7 @@ them. So what a small object costs the interpreter is one call to begin and a sh
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,9 +45,28 @@ class Unlinked:
 @dataclass(frozen=True, slots=True)
 class _Job:
     outcome: asyncio.Future[Unlinked | None]
-    size_bytes: int
+    data: bytes  # stay where they are as long as this is here
     temporary: str | None
-    pinned: Any  # what keeps the bytes where they are
+
+
+# Not by cffi: that gives up the interpreter's lock for a call, and whoever takes it keeps it for longer than it lasts.
+_SUBMIT = ctypes.PYFUNCTYPE(
+    ctypes.c_int,
+    ctypes.c_void_p,
+    ctypes.c_uint64,
+    ctypes.c_char_p,
+    ctypes.c_int,
+    ctypes.c_char_p,
+    ctypes.c_char_p,
+    ctypes.c_uint,
+    ctypes.c_char_p,
+    ctypes.c_size_t,
+)
+_COLLECT = ctypes.PYFUNCTYPE(ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+
+
+def _address(pointer: Any) -> int:
+    return int(ffi.cast("uintptr_t", pointer))
 
 
 class Publisher:
@@ -58,9 +78,13 @@ class Publisher:
             raise StorageError(f"the store's threads cannot be set up: {os.strerror(ffi.errno)}")
         self._native = ffi.gc(handle, lib.publisher_close)
         self._outcomes = ffi.new("publisher_outcome[]", _AT_ONCE)
+        self._handle, self._room = _address(handle), _address(self._outcomes)
+        self._submit = _SUBMIT(_address(ffi.addressof(lib, "publisher_submit")))
+        self._take = _COLLECT(_address(ffi.addressof(lib, "publisher_collect")))
         self._tickets = count()
         self._jobs: dict[int, _Job] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._beginning = False
 
     def publish(
         self, data: bytes, staging: str, directory: str, name: str, *, lock: int, temporary: str | None
@@ -73,22 +97,25 @@ class Publisher:
         whoever waits for it.
         """
         loop = self._watched()
-        ticket, pinned = next(self._tickets), ffi.from_buffer(data)
-        job = self._jobs[ticket] = _Job(loop.create_future(), len(data), temporary, pinned)
-        error = lib.publisher_submit(
-            self._native,
+        ticket = next(self._tickets)
+        job = self._jobs[ticket] = _Job(loop.create_future(), data, temporary)
+        error = self._submit(
+            self._handle,
             ticket,
             os.fsencode(temporary or staging),
             temporary is not None,
             os.fsencode(directory),
             name.encode(),
             lock,
-            pinned,
+            data,
             len(data),
         )
         if error:
             del self._jobs[ticket]
             job.outcome.set_exception(_os_error(error))
+        elif not self._beginning:
+            self._beginning = True
+            loop.call_soon(self._begin)  # once for all that are submitted now: it wakes a thread, which takes its time
         return job.outcome
 
     @contextmanager
@@ -112,13 +139,17 @@ class Publisher:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             loop.add_reader(lib.publisher_event(self._native), self._collect)
-            self._loop = loop
+            self._loop, self._beginning = loop, False
         return loop
+
+    def _begin(self) -> None:
+        self._beginning = False
+        lib.publisher_begin(self._native)
 
     def _collect(self) -> None:
         collected = _AT_ONCE
         while collected == _AT_ONCE:
-            collected = lib.publisher_collect(self._native, self._outcomes, _AT_ONCE)
+            collected = self._take(self._handle, self._room, _AT_ONCE)
             for at in range(collected):
                 outcome = self._outcomes[at]
                 _conclude(self._jobs.pop(outcome.ticket), outcome)
@@ -128,7 +159,7 @@ def _conclude(job: _Job, outcome: Any) -> None:
     if outcome.result == lib.PUBLISHER_DONE:
         result: Unlinked | OSError | None = None
     elif outcome.result == lib.PUBLISHER_NOT_LINKED:
-        result = Unlinked(outcome.file, None if job.temporary is None else Path(job.temporary), job.size_bytes)
+        result = Unlinked(outcome.file, None if job.temporary is None else Path(job.temporary), len(job.data))
     else:
         result = _os_error(outcome.error)
     if job.outcome.cancelled():

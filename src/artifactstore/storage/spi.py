@@ -106,7 +106,8 @@ class StorageBackend(Protocol):
     async def put_bytes(self, address: Digest, data: bytes, *, replace: bool = False) -> StorageReceipt:
         """Publish these bytes under `address`, durably: `put` of what is small enough to be in memory.
 
-        It promises what `put` does, and leaves nothing behind when it fails.
+        It promises what `put` does, and leaves nothing behind when it fails. A cancellation goes on when it is done:
+        the object is there then, or nothing of it.
         """
         ...
 

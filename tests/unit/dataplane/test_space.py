@@ -10,12 +10,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from artifactstore.dataplane.space import STEP_BYTES, Promise, SpaceLedger
+from artifactstore.dataplane import space
+from artifactstore.dataplane.space import LOOK_SECONDS, PLENTY_BYTES, STEP_BYTES, Promise, SpaceLedger
 from artifactstore.domain.errors import StorageError, StorageFullError
 
 FLOOR = STEP_BYTES
 CAPACITY = 8 * STEP_BYTES
 BLOCK = 4096
+PLENTY = STEP_BYTES
 SIZES = st.one_of(st.integers(0, 3 * STEP_BYTES), st.sampled_from([1, STEP_BYTES, CAPACITY - FLOOR, CAPACITY]))
 
 
@@ -103,8 +105,33 @@ class Promises(RuleBasedStateMachine):
         assert self.disk.free - self.ledger.outstanding >= FLOOR
 
 
+class RememberedPromises(Promises):
+    """The same where a look counts for a moment, in which others may take what is called plenty, and no more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.taken = 0  # by others, since the moment began
+        self.patch.setattr(space, "PLENTY_BYTES", PLENTY)
+        self.patch.setattr(space, "time", SimpleNamespace(monotonic=lambda: self.now))
+
+    @rule()
+    def a_moment_passes(self) -> None:
+        self.now += LOOK_SECONDS
+        self.taken = 0
+
+    @rule(size=st.integers(0, PLENTY))
+    def others_write(self, size: int) -> None:
+        room = max(0, self.disk.free - self.ledger.outstanding - FLOOR)  # beyond that they take the floor themselves
+        size = min(size, PLENTY - self.taken, room)
+        self.taken += size
+        self.disk.used += size
+
+
 Promises.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestPromises = Promises.TestCase
+RememberedPromises.TestCase.settings = Promises.TestCase.settings
+TestRememberedPromises = RememberedPromises.TestCase
 
 
 def test_what_another_upload_was_promised_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,3 +195,27 @@ def test_the_real_disk_has_room_for_a_byte_and_not_for_everything(tmp_path: Path
         pass
     with pytest.raises(StorageFullError):
         SpaceLedger(tmp_path, 2**60).promise(1)
+
+
+def test_the_disk_is_looked_at_once_in_a_moment_where_there_is_plenty(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, now, blocks = 0, 100.0, 2 * PLENTY_BYTES // BLOCK
+
+    def look(_: object) -> SimpleNamespace:
+        nonlocal looks
+        looks += 1
+        return SimpleNamespace(f_bavail=blocks, f_frsize=BLOCK)
+
+    monkeypatch.setattr(os, "statvfs", look)
+    monkeypatch.setattr(space, "time", SimpleNamespace(monotonic=lambda: now))
+    ledger = SpaceLedger(Path("/"), 0)
+    for _ in range(3):
+        with ledger.promise(BLOCK) as promise:
+            promise.spend(BLOCK)
+    assert looks == 1
+    now += LOOK_SECONDS
+    with ledger.promise(BLOCK):
+        assert looks == 2
+    with ledger.promise(PLENTY_BYTES + 1), ledger.promise(BLOCK):  # no plenty is left beyond them
+        assert looks == 4
+    with pytest.raises(StorageFullError):
+        ledger.promise(2 * PLENTY_BYTES + 1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifactstore.domain.errors import LogCorruptError
-from artifactstore.registry.envelope import RecordedEvent, check, leaf, record, timestamp
+from artifactstore.registry.envelope import SALT_BYTES, RecordedEvent, Salts, check, leaf, record, timestamp
 from artifactstore.registry.events import NameTombstoned, encode
 
 LOG = "0199a0b0-0000-7000-8000-000000000001"
@@ -51,7 +52,7 @@ def independent_leaf(log_id: str, commitment: bytes, fields: dict[str, Any]) -> 
 
 
 def recorded(seq: int = 1) -> RecordedEvent:
-    return record(LOG, seq, EVENT, actor="token:é", time=TIME)
+    return record(LOG, seq, EVENT, actor="token:é", time=TIME, salt=os.urandom(SALT_BYTES))
 
 
 @given(ENVELOPES)
@@ -144,3 +145,11 @@ def test_timestamps_sort_as_their_moments() -> None:
     assert texts == sorted(texts)
     assert texts[0] == "2026-12-31T23:59:59.999999Z"
     assert texts[1] == "2027-01-01T00:00:00.000000Z"
+
+
+def test_no_salt_is_given_twice() -> None:
+    salts = Salts()
+    drawn = [salts.next() for _ in range(1000)]
+    assert {len(salt) for salt in drawn} == {SALT_BYTES}
+    assert len(set(drawn)) == 1000
+    assert Salts().next() not in drawn

@@ -14,7 +14,7 @@ from artifactstore.domain.artifact import ArtifactMetadata, Retrievals, Signatur
 from artifactstore.domain.digest import Algorithm, ObjectIdentity
 from artifactstore.domain.errors import LogCorruptError
 from artifactstore.domain.token import Scope
-from artifactstore.registry.envelope import record
+from artifactstore.registry.envelope import SALT_BYTES, record
 from artifactstore.registry.events import (
     ArtifactCreated,
     ArtifactLabelled,
@@ -72,7 +72,9 @@ def sealed(
 def fold(events: Sequence[Event], at_once: int) -> Dump:
     """The rows of these events, folded so many at a time."""
     shadow, engine = Shadow(LOG), scratch_engine()
-    recorded = [record(LOG, seq, event, actor="test", time=TIME) for seq, event in enumerate(events, 1)]
+    recorded = [
+        record(LOG, seq, event, actor="test", time=TIME, salt=bytes(SALT_BYTES)) for seq, event in enumerate(events, 1)
+    ]
     try:
         with engine.connect() as connection:
             with connection.begin():

@@ -232,6 +232,21 @@ async def test_a_waiter_that_is_cancelled_undoes_nothing(registry: Registry, log
     assert [item.seq for item in await registry.events()] == [1, 2]
 
 
+async def test_a_command_that_is_cancelled_is_recorded_before_the_cancellation_goes_on(registry: Registry) -> None:
+    command = registry.record_object(
+        identity(1), backend_id="local", primary_algorithm=Algorithm.BLAKE3, namespace="default", actor=ACTOR
+    )
+    recording = asyncio.create_task(command)
+    await asyncio.sleep(0)
+    for _ in range(2):
+        recording.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await recording
+    assert await registry.head() == 1
+    assert await registry.object(identity(1).blake3) is not None
+
+
 async def test_a_future_that_is_cancelled_undoes_nothing(registry: Registry, log: EventLog) -> None:
     log.submit(stored(1), actor=ACTOR).cancel()
     await log.append(stored(2), actor=ACTOR)

@@ -115,7 +115,7 @@ class LocalFileSystemBackend:
         """Write, sync and publish a file; see the port."""
         what, key = "the object could not be stored", object_key(address)
         try:
-            unlinked = await uninterrupted(self._publish(address, key, data))
+            unlinked = await obtained(self._publish(address, key, data), _discard_in_thread)
         except OSError as error:
             raise storage_error(what, error) from error
         if unlinked is not None:
@@ -288,6 +288,11 @@ def _lock(address: Digest) -> int:
 
 async def _close_in_thread(opened: tuple[int, int]) -> None:
     await asyncio.to_thread(os.close, opened[0])
+
+
+async def _discard_in_thread(unlinked: Unlinked | None) -> None:
+    if unlinked is not None:
+        await asyncio.to_thread(unlinked.discard)
 
 
 def _checked(address: Digest, descriptor: int) -> tuple[int, int]:
