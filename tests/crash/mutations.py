@@ -141,13 +141,6 @@ MUTATIONS = (
         "--only heal --calls sync --run failed=1",
     ),
     Mutation(
-        "a directory's name is not synced",
-        "storage/durability.py",
-        "    path.mkdir(mode, exist_ok=True)\n    sync_directory(path.parent)\n",
-        "    path.mkdir(mode, exist_ok=True)\n",
-        "--only making --run promises=1",
-    ),
-    Mutation(
         "the directories of objects are not synced",
         "storage/root.py",
         "        sync_directory(parent)\n",
@@ -160,6 +153,13 @@ MUTATIONS = (
         "    sync_directory(root.objects)\n",
         "",
         "--only making --calls sync --run again=1",
+    ),
+    Mutation(
+        "what a root holds is not synced before its format file",
+        "storage/root.py",
+        "    sync_directory(root.path)\n    sync_names(root.path)\n",
+        "    sync_names(root.path)\n",
+        "--only making --from 521 --run forgetting=1",
     ),
     Mutation(
         "the root's own name is not synced when its making goes on",
@@ -258,7 +258,7 @@ MUTATIONS = (
         "lifecycle.py",
         "        if reason is None:\n            return record\n",
         "        return record\n",
-        "--only heal --calls sync --run failed=1",
+        "--only heal --from 110 --calls sync --run failed=1",
     ),
     Mutation(
         "a failed COMMIT is taken for one that succeeded",
@@ -375,6 +375,15 @@ MUTATIONS = (
         "                return\n",
         "--only put_twins --run promises=1",
         "the store never asks to keep; only a data plane without a registry does (tests/conformance)",
+    ),
+    Mutation(
+        "a directory's name is not synced",
+        "storage/durability.py",
+        "    path.mkdir(mode, exist_ok=True)\n    sync_directory(path.parent)\n",
+        "    path.mkdir(mode, exist_ok=True)\n",
+        "--only making,backup --run promises=1",
+        "whoever makes a root or a backup syncs all names once more, since those that were there may not be durable; "
+        "this one fails aloud where the directory above may be written and not read",
     ),
     Mutation(
         "the database's name is not synced",
