@@ -335,7 +335,7 @@ MUTATIONS = (
         "backups/taking.py",
         "    sync_directory(directory)\n    record.write(directory)\n",
         "    record.write(directory)\n",
-        "--only backup --from 200 --run forgetting=1",
+        "--only backup --from 212 --run forgetting=1",
     ),
     Mutation(
         "a backup's record is not synced",
