@@ -21,7 +21,7 @@ from tests.crash import shim
 SOURCES = Path(__file__).parents[2] / "src"
 _PACKAGE = "artifactstore"
 #: Seconds for the cases of one mutation.
-_PATIENCE = 90
+_PATIENCE = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,7 +438,7 @@ MUTATIONS = (
         "storage/root.py",
         "        (root.path / RESTORING).unlink()\n        sync_directory(root.path)\n",
         "        (root.path / RESTORING).unlink()\n",
-        "--only backup --from 1010 --run forgetting=1",
+        "--only backup --from 1014 --run forgetting=1",
         "what has a format file is a root, whatever lies beside it",
     ),
 )
