@@ -438,7 +438,7 @@ MUTATIONS = (
         "storage/root.py",
         "        (root.path / RESTORING).unlink()\n        sync_directory(root.path)\n",
         "        (root.path / RESTORING).unlink()\n",
-        "--only backup --from 1014 --run forgetting=1",
+        "--only backup --from 1014 --run forgetting=3",
         "what has a format file is a root, whatever lies beside it",
     ),
 )
