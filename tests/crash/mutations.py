@@ -159,7 +159,7 @@ MUTATIONS = (
         "storage/root.py",
         "    sync_directory(root.path)\n    sync_names(root.path)\n",
         "    sync_names(root.path)\n",
-        "--only making --from 521 --run forgetting=1",
+        "--only making --from 530 --run forgetting=1",
     ),
     Mutation(
         "the root's own name is not synced when its making goes on",
