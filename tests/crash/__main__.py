@@ -176,7 +176,10 @@ def main() -> int:
     if not shim.preloaded():
         shim.run_again(shim.build(Path("build").absolute()))
     of = f"{arguments.run} {arguments.only} {arguments.seed} {arguments.start} {arguments.calls} {_sources()}"
-    report = Report() if arguments.counts is None else Report.read(arguments.counts, of)
+    try:
+        report = Report() if arguments.counts is None else Report.read(arguments.counts, of)
+    except ValueError as error:
+        parser.error(str(error))
     finished = False
     try:
         with (

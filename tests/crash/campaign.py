@@ -60,7 +60,7 @@ class Report:
             return cls()
         kept = json.loads(file.read_text())
         if kept["of"] != of:
-            raise ValueError(f"{file} is of another campaign, or of other sources: {kept['of']}, not {of}")
+            raise ValueError(f"{file} is of another campaign, or of other sources: {kept['of']}; this one is {of}")
         return cls(Counter(kept["cases"]), kept["findings"], Counter(kept["seconds"]), kept["done"])
 
     def unfinished[T](self, family: str, points: Iterable[T]) -> Iterator[T]:

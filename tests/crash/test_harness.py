@@ -113,6 +113,16 @@ def test_a_campaign_does_not_go_on_with_the_counts_of_another(tmp_path: Path) ->
         Report.read(tmp_path / "counts", "those")
 
 
+def test_a_file_of_other_counts_is_refused_in_one_line(tmp_path: Path) -> None:
+    Report().write(tmp_path / "counts", "these")
+    command = [sys.executable, "-m", "tests.crash", "--run", "promises=1", "--counts", str(tmp_path / "counts")]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert "error: " in ended.stderr
+    assert "is of another campaign" in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+
+
 # --- the forgetful disk -------------------------------------------------------------------------------------------
 
 WRITES = """

@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from artifactstore.bootstrap import open_local
 from artifactstore.storage.backends import localfs
 from artifactstore.storage.cached import open_cached
@@ -22,7 +24,23 @@ def look(file: Path) -> bool:
     return descriptor is not None
 
 
-async def test_what_is_not_in_memory_is_not_opened_at_once_and_is_read_all_the_same(small_disk: Path) -> None:
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of each file that the store asked the kernel to open at once, whether it was."""
+    outcomes: list[bool] = []
+
+    def asked(path: str, flags: int) -> int | None:
+        descriptor = open_cached(path, flags)
+        outcomes.append(descriptor is not None)
+        return descriptor
+
+    monkeypatch.setattr(localfs, "open_cached", asked)
+    return outcomes
+
+
+async def test_what_is_not_in_memory_is_not_opened_at_once_and_is_read_all_the_same(
+    small_disk: Path, at_once: list[bool]
+) -> None:
     content = os.urandom(2**20)
     async with open_local(settings_for(small_disk / "root")) as store:
         stored = await store.put_object(content)
@@ -32,6 +50,7 @@ async def test_what_is_not_in_memory_is_not_opened_at_once_and_is_read_all_the_s
     subprocess.run(["mount", "-o", "loop", small_disk.with_name("image"), small_disk], check=True)
     async with open_local(settings_for(small_disk / "root")) as store:
         assert not look(file)
-        async with await store.open_object(stored.identity.blake3) as opened:
-            assert b"".join([chunk async for chunk in opened.chunks()]) == content
-        assert look(file)
+        for outcomes in ([False], [False, True]):  # the first opening reads the directories
+            async with await store.open_object(stored.identity.blake3) as opened:
+                assert b"".join([chunk async for chunk in opened.chunks()]) == content
+            assert at_once == outcomes

@@ -215,17 +215,17 @@ def _make(root: Root) -> None:
 
 
 def _make_directories(root: Root) -> None:
-    for directory in (root.staging, root.registry):
-        make_directory(directory)
+    for directory in (root.staging, root.registry, root.objects):
+        directory.mkdir(0o750, exist_ok=True)
     for algorithm in Algorithm:
         parent = root.objects / algorithm
-        make_directory(parent)
+        parent.mkdir(0o750, exist_ok=True)
         for shard in range(SHARDS):
             (parent / f"{shard:02x}").mkdir(0o750, exist_ok=True)
         sync_directory(parent)
-    # a run that was broken off may have made its entries and not come to this; the same of the root's own name, and of
-    # those above
+    # whoever made any of these: a run that was broken off may not have come to its sync; the same of the names above
     sync_directory(root.objects)
+    sync_directory(root.path)
     sync_names(root.path)
 
 
