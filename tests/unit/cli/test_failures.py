@@ -187,7 +187,7 @@ def one_answer(answer: bytes) -> Iterator[str]:
 def test_settings_of_the_environment_are_status_1(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (
         ("ARTIFACTSTORE_PORT", "65536"),
-        ("ARTIFACTSTORE_WORKERS", "2"),
+        ("ARTIFACTSTORE_WORKERS", "257"),
         ("ARTIFACTSTORE_SERVER", "x:1"),
     ):
         with monkeypatch.context() as patch:
