@@ -233,6 +233,16 @@ def test_no_worker_outlives_the_writer(own: GatewayProcess, tmp_path: Path) -> N
     again.stop()
 
 
+def test_a_path_with_dots_leads_to_the_same_place_from_every_process(process: GatewayProcess) -> None:
+    for path in ("/v1/files/../../metrics", "/v1/files/../artifacts", "/v1/objects/..", "/v1/files/%2e%2e/artifacts"):
+        answers = set()
+        for _ in range(12):
+            with open_connection(process) as connection:
+                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nX-Request-Id: same\r\n\r\n".encode())
+                answers.add(received(connection).partition(b"\r\n")[0])
+        assert len(answers) == 1, (path, answers)
+
+
 def test_two_gateways_do_not_share_a_port(process: GatewayProcess, tmp_path: Path) -> None:
     port = process.url.rpartition(":")[2]
     command = [sys.executable, "-m", "artifactstore", "serve", "--root", str(tmp_path / "other"), "--workers", "2"]

@@ -9,11 +9,14 @@ from __future__ import annotations
 import array
 import asyncio
 import json
+import logging
 import os
 import socket
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+
+_log = logging.getLogger(__name__)
 
 #: Of received bytes, what travels in the message itself. More is in a file in memory.
 _INLINE_BYTES = 32 * 1024
@@ -116,6 +119,10 @@ class Channel:
         kind, content = message[:1], message[1:]
         if kind == _DOCUMENT:
             self._documents(json.loads(content))
+            return
+        if len(descriptors) != (2 if kind == _LONG_CONNECTION else 1):
+            _log.error("a connection is given up: this process has no descriptor free")
+            _close(tuple(descriptors))
             return
         connection, *files = descriptors
         for file in files:

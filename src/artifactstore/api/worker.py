@@ -27,6 +27,7 @@ import uvloop
 from aiohttp import web
 
 from artifactstore import logs
+from artifactstore.api import artifacts, files, objects
 from artifactstore.api.channel import Channel, first
 from artifactstore.api.connection import BoundedServer
 from artifactstore.api.http import create_app
@@ -47,6 +48,7 @@ _log = logging.getLogger(__name__)
 _DOWNLOAD = re.compile(rb"(?:GET|HEAD) /v1/(?:objects/[^/ ]+|files/[^ ]+|artifacts/[^/ ]+/content) HTTP/1\.1\r\n")
 #: Fields that say that there is more to a request than its head, or that it is to become something else.
 _MORE = re.compile(rb"\r\n(?:content-length|transfer-encoding|expect|upgrade)[ \t]*:", re.IGNORECASE)
+_DOWNLOADS = frozenset({objects.get, files.get, artifacts.content})
 _HEAD_ENDS = b"\r\n\r\n"
 #: What a client may send before its last answer is done, in bytes; then it is not read for a while.
 _HELD_BYTES = 64 * 1024
@@ -89,8 +91,10 @@ class WorkerConnection(GatewayRequestHandler):
 
     def _take(self, data: bytes) -> None:
         if is_download(data):
-            self._asked = data
+            self._asked, known = data, self._request_count
             super().data_received(data)
+            if self._request_count == known:  # the parser waits for more of what was taken for whole
+                self.close()
         else:
             self._held = data
             self._hand_over_when_idle()
@@ -138,9 +142,15 @@ class WorkerConnection(GatewayRequestHandler):
         transport = self.transport
         if transport is None or transport.is_closing():
             return
-        self.given_away = True
         transport.pause_reading()
-        self._worker.give(os.dup(transport.get_extra_info("socket").fileno()), received)
+        try:
+            connection = os.dup(transport.get_extra_info("socket").fileno())
+        except OSError as error:
+            _log.error("a connection is given up: %s", error)
+            transport.abort()
+            return
+        self.given_away = True
+        self._worker.give(connection, received)
         transport.abort()  # closes this process's descriptor: the connection lives on in the other's
 
 
@@ -163,14 +173,15 @@ class _WorkerRunner(GatewayRunner):
 async def hand_over_failures(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Let the writer find out for itself, and answer, what does not succeed here."""
-    try:
-        return await handler(request)
-    except (ArtifactStoreError, web.HTTPException):
-        if request.writer.output_size > 0:
-            raise
-        await cast(WorkerConnection, request.protocol).hand_over()
-        return web.Response()  # which goes nowhere
+    """Let the writer find out for itself, and answer, what does not succeed here, and what is no download after all."""
+    if request.match_info.handler in _DOWNLOADS:  # as nearly always: a path with dots may lead elsewhere
+        try:
+            return await handler(request)
+        except (ArtifactStoreError, web.HTTPException):
+            if request.writer.output_size > 0:
+                raise
+    await cast(WorkerConnection, request.protocol).hand_over()
+    return web.Response()  # which goes nowhere
 
 
 class _Forwarded:
