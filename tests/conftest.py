@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -16,7 +17,7 @@ from artifactstore.api.http import create_app
 from artifactstore.api.limits import Limits
 from artifactstore.api.server import GatewayRunner, adopting
 from artifactstore.api.worker import working
-from artifactstore.api.workers import Link
+from artifactstore.api.workers import WORKERS, Link
 from artifactstore.bootstrap import open_local
 from artifactstore.generations import Generations
 from artifactstore.settings import LEAST_RESERVE_BYTES, Settings
@@ -75,16 +76,27 @@ async def start_gateway(tmp_path: Path, request: pytest.FixtureRequest) -> Async
             store = await running.enter_async_context(open_local(settings, generations=generations))
             app = create_app(store, limits=Limits.of(settings), require_tokens=settings.require_tokens)
             runner = GatewayRunner(app, access_log=settings.access_log)
-            await runner.setup()
-            running.push_async_callback(runner.cleanup)
             serving: GatewayRunner = runner
             if generations is not None:
                 serving = await running.enter_async_context(_in_front(settings, generations, runner, store))
+            await runner.setup()
+            running.push_async_callback(runner.cleanup)
             await web.TCPSite(serving, "127.0.0.1", 0).start()
             host, port = serving.addresses[0][:2]
             return Gateway(f"http://{host}:{port}", settings.root, store, app)
 
         yield start
+
+
+@dataclass(frozen=True)
+class _OneWorker:
+    link: Link
+
+    async def gather(self) -> None:
+        await self.link.gather()
+
+    def tallies(self) -> list[dict[str, Any]]:
+        return [self.link.tallies]
 
 
 @asynccontextmanager
@@ -95,6 +107,7 @@ async def _in_front(
     ours, theirs = pair()
     link = Link(ours, adopt=adopting(runner), summed=store.recorder.add)
     store.recorder.gathering = link.gather
+    runner.app[WORKERS] = _OneWorker(link)
     followed = Generations(os.dup(generations.fileno()), writable=False)
     with closing(followed):
         async with working(settings, followed, theirs, lambda: None) as work:

@@ -8,10 +8,10 @@ import os
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process, create_subprocess_exec
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -183,7 +183,19 @@ class Workers:
             await asyncio.wait(self._keeping)
 
 
-WORKERS: web.AppKey[Workers] = web.AppKey("workers", Workers)
+class Counting(Protocol):
+    """What counts requests in other processes."""
+
+    async def gather(self) -> None:
+        """Bring in what was counted."""
+        ...
+
+    def tallies(self) -> Iterable[dict[str, Any]]:
+        """All that was, as `RequestTallies.add` takes it."""
+        ...
+
+
+WORKERS: web.AppKey[Counting] = web.AppKey("workers", Counting)
 
 
 def _kill(process: Process) -> None:
