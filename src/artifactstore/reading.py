@@ -18,7 +18,7 @@ from artifactstore.dataplane.spi import DataPlane, ServedObject
 from artifactstore.domain import names
 from artifactstore.domain.artifact import Artifact, ObjectRecord
 from artifactstore.domain.digest import Digest
-from artifactstore.domain.errors import ArtifactNotFoundError, ObjectDamagedError, ObjectNotFoundError
+from artifactstore.domain.errors import ArtifactNotFoundError, ObjectDamagedError, ObjectNotFoundError, RegistryError
 from artifactstore.domain.ranges import ByteRange
 from artifactstore.hashing import dual_digest
 from artifactstore.lifecycle import ObjectLifecycle, damage
@@ -130,6 +130,8 @@ class Reader:
         blake3 = record.identity.blake3
         if self._retrievals is None:  # opened only for reading: it may look, and records nothing
             return ObjectDamagedError(f"the stored copy of {blake3} is missing or cut short")
+        if self._registry.is_read_only:  # the writer beside this process looks, and records
+            raise RegistryError(f"the stored copy of {blake3} is missing or cut short; only the writer may say so")
         _, found = await self._lifecycle.verify(blake3, actor=actor)
         if found.verified:  # mended meanwhile; the next attempt finds it
             return ObjectDamagedError(f"the stored copy of {blake3} was being mended; try again")

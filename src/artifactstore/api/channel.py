@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 #: Of received bytes, what travels in the message itself. More is in a file in memory.
 _INLINE_BYTES = 32 * 1024
-_MESSAGE_BYTES = 192 * 1024  # what a socket takes whole, whatever limits the system has
+_MESSAGE_BYTES = 192 * 1024  # of the largest message
 _DOCUMENT, _CONNECTION, _LONG_CONNECTION = b"D", b"C", b"L"
 _DESCRIPTORS = 2
 
@@ -30,7 +30,10 @@ type Connections = Callable[[socket.socket, bytes], None]
 
 def pair() -> tuple[socket.socket, socket.socket]:
     """The two ends of a channel."""
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for end in ends:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * _MESSAGE_BYTES)
+    return ends
 
 
 def first(end: socket.socket) -> dict[str, Any]:
@@ -69,7 +72,12 @@ class Channel:
         if len(received) <= _INLINE_BYTES:
             self._send(_CONNECTION + received, (connection,))
             return
-        file = os.memfd_create("received", os.MFD_CLOEXEC)
+        try:
+            file = os.memfd_create("received", os.MFD_CLOEXEC)
+        except OSError as error:
+            _log.error("a connection is given up: %s", error)
+            os.close(connection)
+            return
         with os.fdopen(file, "wb", closefd=False) as written:
             written.write(received)
         self._send(_LONG_CONNECTION, (connection, file))
@@ -88,8 +96,10 @@ class Channel:
             except BlockingIOError:
                 self._loop.add_writer(self._end.fileno(), self._go_on)
                 return
-            except OSError:  # the other end is gone, which reading tells
-                pass
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # the other end is gone, which reading tells
+            except OSError as error:
+                _log.error("a message of %d bytes is not sent to another process: %s", len(message), error)
             self._waiting.popleft()
             _close(descriptors)
 
@@ -107,8 +117,8 @@ class Channel:
                 )
             except BlockingIOError:
                 return
-            except OSError:
-                message, ancillary = b"", []
+            except ConnectionResetError:
+                continue  # the other end is gone; what it has sent before is still there
             if not message:
                 self.close()
                 self._lost()

@@ -76,6 +76,12 @@ class BoundedConnection(RequestHandler):
         if self.received:
             received, self.received = self.received, b""
             self.data_received(received)
+            self._loop.call_soon(self._pause_again)
+
+    def _pause_again(self) -> None:
+        """The loop begins to read after `connection_made`, whatever was asked for meanwhile."""
+        if self._buffer_paused or self._reading_paused:
+            self._pause_transport_reading()
 
     def _await_request(self, seconds: float) -> None:
         """Close the connection unless a whole head comes within this time."""

@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import closing, nullcontext, suppress
 from http import HTTPStatus
@@ -206,6 +207,8 @@ def serve(settings: Settings) -> None:
     """
     settings.refuse_exposure()
     check_parser()
+    if settings.workers > 1 and not sys.platform.startswith("linux"):
+        raise ConfigurationError("ARTIFACTSTORE_WORKERS above 1 needs Linux")
     logs.configure(settings.log_level, settings.log_format)
     allow_descriptors(settings.max_connections)
     collect_less()
@@ -300,7 +303,7 @@ def _url(host: str, port: int) -> str:
 
 async def _see_that_it_is_free(host: str, port: int) -> None:
     """OSError if somebody listens there: where a port is shared, two gateways would share it without a word."""
-    alone = await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port)
+    alone = await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port, start_serving=False)
     alone.close()
     await alone.wait_closed()
 

@@ -29,7 +29,7 @@ from aiohttp import web
 from artifactstore import logs
 from artifactstore.api import artifacts, files, objects
 from artifactstore.api.channel import Channel, first
-from artifactstore.api.connection import BoundedServer
+from artifactstore.api.connection import BoundedServer, reset
 from artifactstore.api.http import create_app
 from artifactstore.api.limits import Limits
 from artifactstore.api.requests import TALLIES
@@ -52,8 +52,8 @@ _DOWNLOADS = frozenset({objects.get, files.get, artifacts.content})
 _HEAD_ENDS = b"\r\n\r\n"
 #: What a client may send before its last answer is done, in bytes; then it is not read for a while.
 _HELD_BYTES = 64 * 1024
-#: Between two looks whether the client has taken its last answer, in seconds.
-_LOOK_SECONDS = 0.005
+#: Between two looks whether the client has taken its last answer, at first and later, in seconds.
+_LOOK_SECONDS, _LOOK_SECONDS_AT_MOST = 0.005, 0.2
 #: How long downloads are summed before the writer is told, in seconds.
 _SUMS_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -77,6 +77,8 @@ class WorkerConnection(GatewayRequestHandler):
         self._worker = manager
         self._asked = b""  # the request that is answered
         self._held = b""  # what came meanwhile
+        self._ended = False  # the client sends no more
+        self._given: asyncio.Future[None] | None = None  # done when the request at hand is given away, or cannot be
 
     def data_received(self, data: bytes) -> None:
         """Answer it or hand it over; what comes during an answer waits for its end."""
@@ -90,14 +92,21 @@ class WorkerConnection(GatewayRequestHandler):
         self._take(data)
 
     def _take(self, data: bytes) -> None:
-        if is_download(data):
-            self._asked, known = data, self._request_count
-            super().data_received(data)
-            if self._request_count == known:  # the parser waits for more of what was taken for whole
-                self.close()
-        else:
+        if self._ended or not is_download(data):
             self._held = data
-            self._hand_over_when_idle()
+            self._give_when_idle()
+            return
+        self._asked, known = data, self._request_count
+        super().data_received(data)
+        if self._request_count == known or self._body is not None or self._upgraded:
+            self.close()  # the parser sees more in it than was taken for whole
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's says None, asyncio's protocol bool
+        """The client sends no more. What it has asked meanwhile is the writer's, who finds that end, too."""
+        if self._held:
+            self._ended = True
+            return True
+        return super().eof_received()
 
     @property
     def awaits_request(self) -> bool:
@@ -122,21 +131,30 @@ class WorkerConnection(GatewayRequestHandler):
             data, self._held = self._held, b""
             self._take(data)
 
-    def _hand_over_when_idle(self) -> None:
-        """As soon as the client has taken its last answer, which is in this process."""
-        if self.transport is None or self.given_away:
-            return
-        if self.transport.get_write_buffer_size():
-            self.transport.pause_reading()
-            self._loop.call_later(_LOOK_SECONDS, self._hand_over_when_idle)
-            return
-        self._give(self._held)
-
     async def hand_over(self) -> None:
         """Give away the request that is being answered, of whose answer nothing is sent."""
-        while self.transport is not None and self.transport.get_write_buffer_size():  # noqa: ASYNC110 - tells nobody
-            await asyncio.sleep(_LOOK_SECONDS)
-        self._give(self._asked + self._held)
+        self._held = self._asked + self._held
+        given = self._given = self._loop.create_future()
+        self._give_when_idle()
+        await given
+
+    def _give_when_idle(self) -> None:
+        """As soon as the client has taken its last answer, which is in this process; it has so long for that."""
+        self._look_at_answer(self._loop.time() + self._limits.send_timeout, _LOOK_SECONDS)
+
+    def _look_at_answer(self, deadline: float, pause: float) -> None:
+        transport = self.transport
+        if transport is not None and not self.given_away:
+            if not transport.get_write_buffer_size():
+                self._give(self._held)
+            elif self._loop.time() < deadline:
+                transport.pause_reading()
+                self._loop.call_later(pause, self._look_at_answer, deadline, min(2 * pause, _LOOK_SECONDS_AT_MOST))
+                return
+            else:
+                reset(transport)
+        if self._given is not None and not self._given.done():
+            self._given.set_result(None)
 
     def _give(self, received: bytes) -> None:
         transport = self.transport
@@ -286,8 +304,9 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # they are for the writer, which tells
         signal.signal(number, signal.SIG_IGN)
     channel, shared, writer = map(int, sys.argv[1:])
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # also a worker that is stopped, or stuck
-    if os.getppid() != writer:
+    # also a worker that is stopped, or stuck
+    bound = ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) == 0
+    if not bound or os.getppid() != writer:
         sys.exit("the gateway that began this worker is gone")
     end = socket.socket(fileno=channel)
     begin = first(end)

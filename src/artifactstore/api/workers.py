@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 _BEGIN_SECONDS, _END_SECONDS = 60.0, 5.0
 #: How long whoever asks for sums waits for a worker that does not answer, in seconds.
 _GATHER_SECONDS = 1.0
+#: Questions that one worker is asked at once; it is stuck then.
+_GATHERING_AT_MOST = 64
 #: Between the end of a worker that was not told to end and the beginning of another.
 _AGAIN_SECONDS = 1.0
 
@@ -54,7 +56,7 @@ class Link:
 
     async def gather(self) -> None:
         """Let it tell what it has summed and counted; whoever asks waits for a moment and no longer."""
-        if not self.ready.done() or self.lost.is_set():
+        if not self.ready.done() or self.lost.is_set() or len(self._gathered) >= _GATHERING_AT_MOST:
             return
         number = next(self._numbers)
         self._gathered[number] = told = asyncio.get_running_loop().create_future()
@@ -77,10 +79,6 @@ class Link:
         for told in self._gathered.values():
             _finish(told)
 
-    def close(self) -> None:
-        """Give up the channel, and with it the worker. Idempotent."""
-        self._channel.close()
-
 
 class Workers:
     """So many processes beside this one. `adopt` takes what they give, `summed` the downloads they have summed."""
@@ -99,13 +97,13 @@ class Workers:
         self._generations = generations
         self._adopt = adopt
         self._summed = summed
-        self._addresses: Sequence[tuple[str, int]] = ()
+        self._addresses: Sequence[tuple[Any, ...]] = ()
         self._running: dict[Link, Process] = {}
         self._keeping: set[asyncio.Task[None]] = set()
         self._gone = RequestTallies()  # of those that are no more
         self._begun = self._stopping = False
 
-    async def start(self, addresses: Sequence[tuple[str, int]]) -> None:
+    async def start(self, addresses: Sequence[tuple[Any, ...]]) -> None:
         """Let them listen where this process listens. ConfigurationError: one does not begin."""
         self._addresses = addresses
         begun = [await self._launch() for _ in range(self._number)]
@@ -120,14 +118,27 @@ class Workers:
         ours, theirs = pair()
         with theirs:
             descriptors = (theirs.fileno(), self._generations.fileno())
-            process = await create_subprocess_exec(
-                *(sys.executable, "-m", "artifactstore.api.worker", *map(str, (*descriptors, os.getpid()))),
-                pass_fds=descriptors,
-                stdin=DEVNULL,
-            )
+            try:
+                process = await create_subprocess_exec(
+                    *(sys.executable, "-m", "artifactstore.api.worker", *map(str, (*descriptors, os.getpid()))),
+                    pass_fds=descriptors,
+                    stdin=DEVNULL,
+                    start_new_session=True,  # signals of a terminal are the gateway's
+                )
+            except OSError:
+                ours.close()
+                raise
+        if self._stopping:
+            _kill(process)
         link = Link(ours, adopt=self._adopt, summed=self._summed)
-        link.tell({"settings": self._settings.model_dump(mode="json"), "addresses": self._addresses})
+        link.tell(
+            {
+                "settings": self._settings.model_dump(mode="json"),
+                "addresses": [address[:2] for address in self._addresses],
+            }
+        )
         self._running[link] = process
+        asyncio.get_running_loop().call_later(_BEGIN_SECONDS, _kill_unless_ready, link, process)
         task = asyncio.get_running_loop().create_task(self._keep(link, process), name="worker")
         self._keeping.add(task)
         task.add_done_callback(self._keeping.discard)
@@ -146,9 +157,18 @@ class Workers:
             return
         if not self._stopping:
             _log.error("a worker ended (status %d); another one begins", status)
+        begun = False
+        while not begun and not self._stopping:
             await asyncio.sleep(_AGAIN_SECONDS)
-        if not self._stopping:
+            begun = await self._begin_another()
+
+    async def _begin_another(self) -> bool:
+        try:
             await self._launch()
+        except OSError as error:
+            _log.error("another worker cannot begin yet: %s", error)
+            return False
+        return True
 
     async def gather(self) -> None:
         """Bring in what they have summed and counted; of one that does not answer, what it told last."""
@@ -177,10 +197,10 @@ class Workers:
         told, self._stopping = self._stopping, True
         if self._keeping and told:
             await asyncio.wait(self._keeping, timeout=seconds + _END_SECONDS)
-        for process in self._running.values():
-            _kill(process)
-        if self._keeping:
-            await asyncio.wait(self._keeping)
+        while self._keeping:
+            for process in self._running.values():
+                _kill(process)
+            await asyncio.wait(self._keeping, timeout=1.0)
 
 
 class Counting(Protocol):
@@ -196,6 +216,11 @@ class Counting(Protocol):
 
 
 WORKERS: web.AppKey[Counting] = web.AppKey("workers", Counting)
+
+
+def _kill_unless_ready(link: Link, process: Process) -> None:
+    if not link.ready.done():
+        _kill(process)
 
 
 def _kill(process: Process) -> None:

@@ -149,6 +149,11 @@ class Registry(Catalog):
             await _close((self._readers, self._lookups), writer, log)
 
     @property
+    def is_read_only(self) -> bool:
+        """Whether it was opened only for reading, or is closed."""
+        return self._log is None
+
+    @property
     def log_id(self) -> str:
         """What tells this log from every other: a part of each leaf."""
         return self._log_id

@@ -39,6 +39,8 @@ class Outgoing:
         self, source: Source, size_hint: int | None, expected: Sequence[Digest], begun: Callable[[], None]
     ) -> None:
         self._stream, size = stream_of(source)
+        if size is not None and size_hint not in (None, size):
+            raise wrong_length(size, size_hint)
         self._size = size if size is not None else size_hint
         self._expected = expected
         self._begun = begun
