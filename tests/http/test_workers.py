@@ -243,6 +243,39 @@ def test_a_path_with_dots_leads_to_the_same_place_from_every_process(process: Ga
         assert len(answers) == 1, (path, answers)
 
 
+def test_what_was_asked_before_the_client_ended_its_side_is_answered(process: GatewayProcess) -> None:
+    large = os.urandom(2**20) * 16  # more than is sent before the client reads
+    assert call(process, "PUT", "/v1/files/ns/large", large)[0] == 201
+    assert call(process, "PUT", "/v1/files/ns/small", b"small")[0] == 201
+    for _ in range(9):
+        with open_connection(process) as connection:
+            connection.sendall(b"GET /v1/files/ns/large HTTP/1.1\r\nHost: a\r\n\r\n")
+            begun = connection.recv(1)
+            connection.sendall(b"GET /v1/files/ns/small HTTP/1.1\r\nHost: a\r\n\r\n")
+            connection.shutdown(socket.SHUT_WR)
+            answers = bytearray(begun)
+            while more := connection.recv(2**20):
+                answers += more
+            assert answers.endswith(b"small")
+            assert len(answers) > len(large)
+
+
+def test_workers_listen_where_the_gateway_does(tmp_path: Path) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"this host has no IPv6: {error}")
+    log = (tmp_path / "log").open("w+")
+    command = [sys.executable, "-m", "artifactstore", "serve", "--root", str(tmp_path / "root"), "--workers", "2"]
+    with subprocess.Popen([*command, "--host", "::1", "--port", "0"], stderr=log) as running:
+        try:
+            until(lambda: b"http://[::1]:" in Path(log.name).read_bytes())
+        finally:
+            running.terminate()
+    log.close()
+    assert running.returncode == 0
+
+
 def test_two_gateways_do_not_share_a_port(process: GatewayProcess, tmp_path: Path) -> None:
     port = process.url.rpartition(":")[2]
     command = [sys.executable, "-m", "artifactstore", "serve", "--root", str(tmp_path / "other"), "--workers", "2"]
