@@ -13,7 +13,8 @@
  *     bind(result, busy)                  the classes of what is returned and raised; before all others
  *
  * Threads: a call gives the GIL away from GIL_BYTES on, since below that it costs more than it gains: another thread
- * takes it, and keeps it for longer than the call lasts (ADR-0042). Then `busy` keeps other threads out of this hasher's state; it is only looked at and set under the GIL.
+ * takes it, and keeps it for longer than the call lasts (ADR-0042). Then `busy` keeps other threads out of this
+ * hasher's state; it is only looked at and set under the GIL.
  *
  * Only the limited API of 3.12 is used, as in the rest of the library.
  */

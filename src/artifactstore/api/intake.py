@@ -75,7 +75,7 @@ class BodyIntake(asyncio.BufferedProtocol):
         try:
             return self._content.read_nowait()
         except (RequestPayloadError, HttpProcessingError, ConnectionError) as error:
-            raise _incomplete() from error
+            raise incomplete() from error
 
     async def _receive(self, room: memoryview) -> None:
         transport = self._transport or self._take_over()
@@ -96,7 +96,7 @@ class BodyIntake(asyncio.BufferedProtocol):
     def _take_over(self) -> asyncio.Transport:
         transport = self._request.transport
         if transport is None:
-            raise _incomplete()
+            raise incomplete()
         transport.pause_reading()
         transport.set_protocol(self)
         self._transport = transport
@@ -163,11 +163,11 @@ class BodyIntake(asyncio.BufferedProtocol):
 
     def eof_received(self) -> None:
         """The client has ended its side before the end of the body."""
-        self._fail(_incomplete())
+        self._fail(incomplete())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is no more."""
-        self._fail(_incomplete())
+        self._fail(incomplete())
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()
@@ -184,5 +184,6 @@ class BodyIntake(asyncio.BufferedProtocol):
         self._handler.resume_writing()
 
 
-def _incomplete() -> IncompleteBodyError:
+def incomplete() -> IncompleteBodyError:
+    """What a body is that ended too early, however it was received."""
     return IncompleteBodyError("the body ended before its announced end; nothing was stored")

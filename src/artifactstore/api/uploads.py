@@ -21,7 +21,6 @@ from artifactstore.domain.digest import Digest
 from artifactstore.domain.documents import identity_document
 from artifactstore.domain.errors import (
     ArtifactNotFoundError,
-    IncompleteBodyError,
     PreconditionFailedError,
     UnsupportedEncodingError,
 )
@@ -58,7 +57,7 @@ async def body_of(request: web.Request) -> AsyncIterator[bytes]:
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
     except (RequestPayloadError, HttpProcessingError, ConnectionError) as error:
-        raise _incomplete() from error
+        raise intake.incomplete() from error
 
 
 def source_of(request: web.Request) -> bytes | AsyncIterator[bytes] | Inflow:
@@ -83,11 +82,7 @@ def _whole(request: web.Request) -> bytes:
     try:
         return request.content.read_nowait()
     except (RequestPayloadError, HttpProcessingError, ConnectionError) as error:
-        raise _incomplete() from error
-
-
-def _incomplete() -> IncompleteBodyError:
-    return IncompleteBodyError("the body ended before its announced end; nothing was stored")
+        raise intake.incomplete() from error
 
 
 def announced(request: web.Request) -> list[Digest]:
