@@ -200,13 +200,20 @@ MUTATIONS = (
     ),
     Mutation(
         "the event comes before the bytes",
-        "dataplane/inproc.py",
-        "        receipt, replaced = await self._publish(address, content, identity.size_bytes, verdict.publication)\n",
-        "        self._later = asyncio.create_task(\n"
-        "            self._publish(address, content, identity.size_bytes, verdict.publication)\n        )\n"
-        "        if not isinstance(content, bytes):\n"
-        "            content.discard = lambda: None  # else it would be gone before it is published\n"
-        '        receipt, replaced = StorageReceipt("local", "", identity.size_bytes), False\n',
+        "lifecycle.py",
+        "            return _verdict(await self._looked_at(identity, actor))\n\n"
+        "        try:\n            result = await self._dataplane.ingest_stream(stream, hints, gate=gate)\n"
+        "            try:\n                return await record(result)\n",
+        "            verdict = _verdict(await self._looked_at(identity, actor))\n"
+        "            from artifactstore.dataplane.spi import IngestResult\n"
+        "            from artifactstore.storage.spi import StorageReceipt\n\n"
+        '            receipt = StorageReceipt("local", "", identity.size_bytes)\n'
+        "            address = verdict.address or identity.digest(hints.primary_algorithm)\n"
+        "            gate.early = await record(\n"
+        "                IngestResult(address, identity.sha256, identity.size_bytes, receipt, identity.blake3, False)\n"
+        "            )\n            return verdict\n\n"
+        "        try:\n            result = await self._dataplane.ingest_stream(stream, hints, gate=gate)\n"
+        "            try:\n                return gate.early\n",
         "--only put_new --run kills=1",
     ),
     Mutation(
