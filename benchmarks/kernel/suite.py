@@ -27,7 +27,7 @@ _LARGE = 64 * KIB
 type Samples = dict[int, dict[str, list[Sample]]]  # by size and contender
 
 
-def run(*, sizes: Sequence[int] = SIZES, turns: int = 40, seconds: float = 60.0, root: Path = Path()) -> Result:
+def run(*, sizes: Sequence[int] = SIZES, turns: int = 40, seconds: float = 50.0, root: Path = Path()) -> Result:
     """Measure; `seconds` are shared among the sizes, and each gets its turns in any case down to ten."""
     facts = machine.facts(root)
     before = active_kernel()

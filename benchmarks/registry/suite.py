@@ -36,6 +36,7 @@ _QUERIES = 200
 _LOOKUPS = 20  # a request
 _SAMPLES = 100  # places in the log whose artifacts are asked for
 _PAGE = 100
+_FOUND = 16  # artifacts a page by prefix: so many are there at every milestone
 _REBUILT = (
     100_000  # events: a rebuild of a million takes six minutes, at two thirds of this rate (results of 2026-11-29)
 )
@@ -153,7 +154,7 @@ async def _query(state: _Run, registry: Registry, known: Sequence[Artifact], mil
 
     def search() -> Awaitable[object]:
         item = any_artifact()
-        return registry.artifacts(ArtifactQuery(item.namespace, name_prefix=item.name[:9], limit=_PAGE))
+        return registry.artifacts(ArtifactQuery(item.namespace, name_prefix=item.name[:9], limit=_FOUND))
 
     def latest() -> Awaitable[object]:
         item = any_artifact()
@@ -161,7 +162,7 @@ async def _query(state: _Run, registry: Registry, known: Sequence[Artifact], mil
 
     questions: dict[str, Callable[[], Awaitable[object]]] = {
         f"a page of {_PAGE} events": lambda: registry.events(chosen.randrange(milestone), _PAGE),
-        f"a page of {_PAGE} artifacts by namespace and prefix": search,
+        f"a page of {_FOUND} artifacts by namespace and prefix": search,
         "the latest version of a name": latest,
         "an object by its BLAKE3 digest": lambda: registry.object(any_artifact().identity.blake3),
         "an object by its SHA-256 digest": lambda: registry.object(any_artifact().identity.sha256),

@@ -68,7 +68,7 @@ class _Shelf:
         return replace(sample, cpu=self.server.cpu_seconds() - before)
 
 
-def run(*, root: Path, size: int = 2**30, turns: int = 7, seconds: float = 90.0, small_seconds: float = 3.0) -> Result:
+def run(*, root: Path, size: int = 2**30, turns: int = 7, seconds: float = 80.0, small_seconds: float = 3.0) -> Result:
     """Measure, in the directory `root`; `size` is the large object's, in bytes."""
     facts = machine.facts(root)
     client = wrk.command()
