@@ -29,10 +29,10 @@ _HEAD = """\
 Written by `make bench-report` from the newest results under benchmarks/results; do not edit it. `make bench` measures
 on your machine, `artifactstore bench --server URL` a server of yours.
 
-Contenders take turns in one run (A B C A B C ...); figures are medians, with quartiles. A ratio is the median of the
-ratios within a turn. 1 GB is 10^9 bytes. Client and servers share the machine. Where a server answers before the bytes
-are synced, the suite syncs them, and the time counts until then; what it did until its answer has a column of its own.
-CPU-seconds are those of the server's processes. Nothing here asserts a time: what is not reached says so, and
+Contenders take turns in one run, in another order each time; figures are medians, with quartiles. A ratio is the median
+of the ratios within a turn. 1 GB is 10^9 bytes. Client and servers share the machine. Where a server answers before the
+bytes are synced, the suite syncs them, and the time counts until then; what it did until its answer has a column of its
+own. CPU-seconds are those of the server's processes. Nothing here asserts a time: what is not reached says so, and
 [PERFORMANCE.md](PERFORMANCE.md) says what bounds it."""
 
 

@@ -1,10 +1,13 @@
-"""Contenders take turns: A B C A B C ..., so that a noisy or throttling machine hits all of them alike.
+"""Contenders take turns: A B C, then C A B, ..., so that a noisy or throttling machine hits all of them alike.
+
+What a turn leaves behind (a disk at work or rested, a cache) falls to whoever is next, so the order is another in each.
 
 pytest-benchmark runs all rounds of one contender before the next begins, so only its statistics are used here.
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -46,12 +49,13 @@ type Turn = Callable[[], Sample]
 def take_turns(contenders: dict[str, Turn], turns: int, *, seconds: float, least: int = 3) -> dict[str, list[Sample]]:
     """Let each contender work once a turn: `turns` times, or fewer, but `least`, when `seconds` are over."""
     samples: dict[str, list[Sample]] = {name: [] for name in contenders}
+    dice = random.Random(1)
     deadline = time.monotonic() + seconds
     for number in range(turns):
         if number >= least and time.monotonic() > deadline:
             break
-        for name, turn in contenders.items():
-            samples[name].append(turn())
+        for name in dice.sample(list(contenders), len(contenders)):
+            samples[name].append(contenders[name]())
     return samples
 
 

@@ -44,8 +44,6 @@ _MEMORY_BYTES = 512 * 2**20
 DROP, DIGEST = "receive and drop", "receive and digest"
 DIRECT, PROTOCOL = "O_DIRECT writes", "file protocol in C"
 
-#: In the order of their turns. The ceilings leave the disk alone, and whoever comes next finds it rested, and faster:
-#: that is nobody whom a figure to reach is of.
 _STARTS: dict[str, Callable[[Path], Contender]] = {
     ArtifactStore.name: ArtifactStore.start,
     Naive.name: Naive.start,
@@ -160,16 +158,19 @@ def _one_upload(
     contenders: Sequence[Contender], root: Path, size: int, turns: int, seconds: float
 ) -> tuple[Taken, list[str]]:
     bodies = _Bodies(size, 1)
-    ours, *others = contenders
-    work: dict[str, Turn] = {ours.name: partial(_upload, ours, bodies)}
+    work: dict[str, Turn] = {item.name: partial(_upload, item, bodies) for item in contenders}
     missing: list[str] = []
     try:
         ceilings.write_direct(root, size)
-        work[DIRECT] = partial(ceilings.write_direct, root, size)
+        work[DIRECT] = partial(_direct, root, size)
     except (NotMeasuredError, OSError) as error:
         missing.append(f"{DIRECT}: {error}")
-    work |= {item.name: partial(_upload, item, bodies) for item in others}
     return take_turns(work, turns, seconds=seconds), missing
+
+
+def _direct(root: Path, size: int) -> Sample:
+    sync_file_system(root)  # as before every upload
+    return ceilings.write_direct(root, size)
 
 
 def _together(contenders: Sequence[Contender], size: int, turns: int, seconds: float) -> Taken:

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -145,9 +146,11 @@ def test_contenders_take_turns() -> None:
         order.append(name)
         return Sample(1, 1)
 
-    taken = take_turns({"a": lambda: turn("a"), "b": lambda: turn("b")}, 3, seconds=60.0)
-    assert order == ["a", "b"] * 3
-    assert [len(samples) for samples in taken.values()] == [3, 3]
+    taken = take_turns({name: partial(turn, name) for name in "abc"}, 9, seconds=60.0)
+    turns = [tuple(order[at : at + 3]) for at in range(0, 27, 3)]
+    assert all(sorted(one) == ["a", "b", "c"] for one in turns)
+    assert len(set(turns)) > 3, "whom somebody comes after is another in each turn"
+    assert {name: len(samples) for name, samples in taken.items()} == {"a": 9, "b": 9, "c": 9}
 
 
 def test_turns_end_with_the_time_but_not_before_the_least() -> None:
