@@ -205,10 +205,10 @@ class Campaign:
         self.journal.touch()
 
     def perform_again(self, scenario: Scenario, seed: str, record: Path) -> Ended:
-        """Run a scenario after one that was broken off, on the same volume."""
+        """Run a scenario after one that was broken off, on the same volume; by its seed, with the same contents."""
         self.journal.rename(self.first_journal)
         self.journal.touch()
-        return run(self.shim, scenario, self.place, self.journal, seed, Fault(), record=record)
+        return run(self.shim, scenario, self.place, self.journal, seed, Fault(), record=record, named="-again")
 
     def known(self, base: Base, until: int | None = None) -> Known:
         """What the mounted volume must hold, by the journals of all runs on it; of the last until a call."""
@@ -226,9 +226,9 @@ class Campaign:
         (ended,) = (entry for entry in entries if entry["kind"] == "ended")
         return int(ended["at"] - ended["calls"])
 
-    def judge(self, known: Known, family: str, case: str) -> None:
+    def judge(self, known: Known, family: str, case: str, *, fired: bool = True) -> None:
         """Recover the mounted volume in a process of its own, and count what the oracle says."""
-        self.count(family, case, self.lines(lambda: oracle.examine(self.place / ROOT, known)))
+        self.count(family, case, self.lines(lambda: oracle.examine(self.place / ROOT, known)), fired=fired)
 
     def lines(self, look: Callable[[], Awaitable[list[str]]]) -> list[str]:
         """What `look` finds in a process of its own; or how that ended."""
@@ -242,8 +242,9 @@ class Campaign:
         ended = forked(work, log)
         return json.loads(outcome.read_text()) if ended.clean else [f"the oracle ended with {ended}: {_tail(log)}"]
 
-    def count(self, family: str, case: str, lines: list[str]) -> None:
-        self.report.cases[family] += 1
+    def count(self, family: str, case: str, lines: list[str], *, fired: bool = True) -> None:
+        """Note what was found; it is a case only where something went wrong, and was not counted yet."""
+        self.report.cases[family] += fired
         self.report.findings += [f"{family}, {case}: {line}" for line in lines]
         for line in lines[:6]:
             print(f"    {family}, {case}: {line}", flush=True)
@@ -277,7 +278,8 @@ class Campaign:
     def expect(self, ended: Ended, family: str, case: object) -> None:
         """A run ends by itself or by SIGKILL; by nothing else."""
         if not ended.clean and ended != Ended(True, 9):
-            self.count(family, str(case), [f"the run ended with {ended}: {_tail(self.journal.with_suffix('.log'))}"])
+            lines = [f"the run ended with {ended}: {_tail(self.journal.with_suffix('.log'))}"]
+            self.count(family, str(case), lines, fired=False)
 
 
 def _tail(log: Path) -> str:

@@ -111,8 +111,8 @@ class Scenario:
     at_open: bool = True  # whether calls count from before the store is opened
 
 
-async def perform(scenario: Scenario, store: Store, journal: Journal, root: Path, seed: str) -> None:
-    """Do a scenario's operations. What an operation raises but for the store's own errors is a finding."""
+async def perform(scenario: Scenario, store: Store, journal: Journal, root: Path, seed: str, named: str = "") -> None:
+    """Do a scenario's operations; names end with `named`. What one raises but for the store's errors is a finding."""
     dice = random.Random(seed)
 
     async def write(writer: int) -> None:
@@ -120,7 +120,7 @@ async def perform(scenario: Scenario, store: Store, journal: Journal, root: Path
         if scenario.writers > 1:
             random.Random(f"{seed}/{writer}").shuffle(order)
         for number in range(scenario.rounds):
-            act = Act(store, journal, root, f"{seed}.{writer}.{number}.{dice.getrandbits(16):04x}")
+            act = Act(store, journal, root, f"{seed}.{writer}.{number}.{dice.getrandbits(16):04x}", named)
             for name in order:
                 await attempt(act, name)
 
@@ -158,6 +158,7 @@ def run(
     *,
     record: Path | None = None,
     kill_at_end: bool = False,
+    named: str = "",
     after: Callable[[Store, Act], Awaitable[None]] | None = None,
 ) -> Ended:
     """Run a scenario on the root of a volume with a fault; `after` sees the open store when all is well again.
@@ -178,7 +179,7 @@ def run(
                 if not scenario.at_open:
                     begun = shim.count
                     shim.at(fault.nth, fault.action, fault.argument, sticky=fault.sticky)
-                await perform(scenario, store, journal, root, seed)
+                await perform(scenario, store, journal, root, seed, named)
                 if kill_at_end:
                     os.kill(os.getpid(), signal.SIGKILL)
                 if after is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 from artifactstore.store import Store
@@ -41,7 +42,7 @@ def kills(campaign: Campaign, case: Case, *, stride: int = 1, action: Action = A
             with campaign.in_memory(base):
                 ended = campaign.perform(scenario, fault, f"{campaign.seed}-{nth}")
                 campaign.expect(ended, family, fault)
-                campaign.judge(campaign.known(base), family, str(fault))
+                campaign.judge(campaign.known(base), family, str(fault), fired=not ended.clean)
             if ended.clean:
                 break
 
@@ -57,7 +58,7 @@ def shutdowns(campaign: Campaign, case: Case, flag: int, *, stride: int = 1) -> 
                 ended = campaign.perform(scenario, fault, f"{campaign.seed}-{nth}")
                 campaign.expect(ended, family, fault)
             with campaign.remounted():
-                campaign.judge(campaign.known(base), family, str(fault))
+                campaign.judge(campaign.known(base), family, str(fault), fired=not ended.clean)
             if ended.clean:
                 break
 
@@ -108,7 +109,7 @@ def errors(campaign: Campaign, case: Case, fault_of: Fault, *, stride: int = 1) 
                 ended = campaign.perform(scenario, fault, f"{campaign.seed}-{nth}", after=_goes_on(campaign, base))
                 campaign.expect(ended, family, fault)
                 known = campaign.known(base)
-                campaign.judge(known, family, str(fault))
+                campaign.judge(known, family, str(fault), fired=nth <= (known.calls or nth))
             if nth > (known.calls or 0):
                 break
 
@@ -131,13 +132,13 @@ def failed_and_cut(campaign: Campaign, case: Case, fault_of: Fault, *, stride: i
             with volume.memory(campaign.place):
                 disk.lay_out(forgetful.left(Variant.LEAST, random.Random(0)), campaign.place)
                 known = campaign.known(base)
-                campaign.judge(known, family, str(fault))
+                campaign.judge(known, family, str(fault), fired=nth <= (known.calls or nth))
             if nth > (known.calls or 0):
                 break
 
 
 def killed_and_cut(campaign: Campaign, case: Case, *, stride: int = 1) -> None:
-    """The 1st, 2nd, ... call is a SIGKILL; a second run goes to its end on what is there; then the power fails."""
+    """The 1st, 2nd, ... call is a SIGKILL; a second run goes to its end with the same contents; then a power cut."""
     scenario, base = case[0], campaign.base(case[1])
     family = f"killed, opened, cut: {scenario.name}"
     records = (campaign.workspace / "record", campaign.workspace / "record-again")
@@ -147,14 +148,14 @@ def killed_and_cut(campaign: Campaign, case: Case, *, stride: int = 1) -> None:
             with campaign.in_memory(base):
                 forgetful = Disk(campaign.place)
                 first = campaign.perform(scenario, fault, f"{campaign.seed}-{nth}", record=records[0])
-                again = campaign.perform_again(scenario, f"{campaign.seed}-{nth}-again", record=records[1])
+                again = campaign.perform_again(scenario, f"{campaign.seed}-{nth}", record=records[1])
                 campaign.expect(again, family, fault)
             for record in records:
                 for _ in disk.states(forgetful, disk.read_calls(record)):
                     pass
             with volume.memory(campaign.place):
                 disk.lay_out(forgetful.left(Variant.LEAST, random.Random(0)), campaign.place)
-                campaign.judge(campaign.known(base), family, str(fault))
+                campaign.judge(campaign.known(base), family, str(fault), fired=not first.clean)
             if first.clean:
                 break
 
@@ -188,7 +189,7 @@ def random_cuts(campaign: Campaign, count: int) -> None:
                 ended = campaign.perform(WRITERS, fault, f"{campaign.seed}-{number}")
                 campaign.expect(ended, family, fault)
             with campaign.remounted():
-                campaign.judge(campaign.known(base), family, f"{number}: {fault}")
+                campaign.judge(campaign.known(base), family, f"{number}: {fault}", fired=not ended.clean)
 
 
 def recoveries(campaign: Campaign, case: Case, fault_of: Fault, *, stride: int) -> None:
@@ -210,9 +211,13 @@ def recoveries(campaign: Campaign, case: Case, fault_of: Fault, *, stride: int) 
                 fault = Fault(fault_of.action, nth, fault_of.argument)
                 with campaign.in_memory(crashed):
                     ended = campaign.perform(OPENING[0], fault, campaign.seed)
-                    calls = campaign.known(base).calls
-                    campaign.judge(known, family, f"killed at call {killed}, recovery: {fault}")
-                if ended.clean and nth >= (calls or 0):
+                    at = f"killed at call {killed}, recovery: {fault}"
+                    campaign.expect(ended, family, at)
+                    recovery = campaign.known(base)  # whose errors of the system are findings, too
+                    told = replace(known, findings=known.findings + recovery.findings)
+                    over = ended.clean and nth > (recovery.calls or 0)
+                    campaign.judge(told, family, at, fired=not over)
+                if over:
                     break
 
 

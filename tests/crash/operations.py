@@ -78,12 +78,13 @@ class Content:
 class Act:
     """One client of one store: it makes up contents and writes down what it was promised."""
 
-    def __init__(self, store: Store, journal: Journal, root: Path, seed: str) -> None:
+    def __init__(self, store: Store, journal: Journal, root: Path, seed: str, named: str = "") -> None:
         self.store = store
         self.journal = journal
         self.root = root
         self.dice = random.Random(seed)
         self._seed = seed
+        self._named = named
         self._numbers = iter(range(1_000_000))
 
     @property
@@ -96,7 +97,7 @@ class Act:
 
     def name(self, kind: str) -> str:
         """A name that nothing has yet."""
-        return f"{kind}-{self._seed}-{next(self._numbers)}"
+        return f"{kind}-{self._seed}-{next(self._numbers)}{self._named}"
 
     @asynccontextmanager
     async def claim(self, claims: dict[str, Value]) -> AsyncIterator[None]:

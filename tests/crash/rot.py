@@ -2,14 +2,16 @@
 
 An object that went bad must be found so by whoever verifies it, and be mended by an upload. A database that went bad
 must be refused, or say so when it is checked, or do no harm: it must not tell something else in silence. A WAL that
-went bad ends, for SQLite, at the last sound commit, and nothing in the root can tell that there was more; so what it
-loses is counted and is no finding.
+went bad ends, for SQLite, at the last sound commit, and nothing in the root can tell that there was more; so what
+lies beyond its head is counted and is no finding; what is left must be a sound beginning.
 """
 
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from artifactstore.bootstrap import open_local
@@ -17,8 +19,8 @@ from artifactstore.domain.errors import ArtifactStoreError
 from tests.crash import oracle, volume
 from tests.crash.campaign import Base, Campaign
 from tests.crash.driver import ROOT, Fault, Scenario, settings_of
-from tests.crash.journal import Journal, Known
-from tests.crash.operations import STORED, Act, Content
+from tests.crash.journal import ABSENT, Journal, Known
+from tests.crash.operations import DAMAGED, STORED, Act, Content
 from tests.crash.oracle import Findings
 
 PAGE = 4096
@@ -46,16 +48,17 @@ def zero(path: Path, dice: random.Random) -> None:
     _write(path, data)
 
 
-def swap(path: Path, dice: random.Random) -> None:
+def swap(path: Path, other: Path) -> None:
     """Another object lies there, and this one in its place."""
-    others = [other for other in path.parents[1].rglob("*") if other.is_file() and other != path]
-    other, aside = dice.choice(others), path.with_name("aside")
+    aside = path.with_name("aside")
     path.rename(aside)
     other.rename(path)
     aside.rename(other)
 
 
-ROTS: tuple[Rot, ...] = (flip, cut_short, zero, swap)
+ROTS: tuple[Rot, ...] = (flip, cut_short, zero)
+#: What a database on bad bytes may come to; all else is a finding.
+LOUD = ("refused", "detected")
 
 
 def _change(path: Path, place: int, how: Callable[[int], int]) -> None:
@@ -72,8 +75,8 @@ def _write(path: Path, data: bytes | bytearray) -> None:
 def objects(campaign: Campaign, times: int) -> None:
     """A stored object goes bad; it is found, an upload mends it, and everything is as it was."""
     base = campaign.base("filled")
-    for rot in ROTS:
-        family = f"rot of objects: {rot.__name__}"
+    for rot in (*ROTS, None):
+        family = f"rot of objects: {rot.__name__ if rot else 'swap'}"
         with campaign.family(family):
             for number in campaign.unfinished(family, range(times)):
                 dice = random.Random(f"{campaign.seed}/{family}/{number}")
@@ -81,13 +84,25 @@ def objects(campaign: Campaign, times: int) -> None:
                     campaign.begin()
                     known = campaign.known(base)
                     stored = [key for key, allowed in known.keys.items() if allowed == [STORED]]
-                    content = Content.parse(dice.choice(stored).removeprefix("object/"))
-                    files = campaign.place / ROOT / "objects/blake3" / content.blake3.hex[:2] / content.blake3.hex
-                    rot(files, dice)
-                    lines = campaign.lines(lambda content=content: _mends(campaign, content))  # type: ignore[misc]
-                    campaign.count(family, f"{number}: {content.key}", lines)
-                    if rot is not swap:
-                        campaign.judge(campaign.known(base), family, f"{number}: {content.key}, mended")
+                    spoilt = dice.sample(stored, 1 if rot else 2)
+                    contents = [Content.parse(key.removeprefix("object/")) for key in spoilt]
+                    files = [_file_of(campaign, content) for content in contents]
+                    if rot:
+                        rot(files[0], dice)
+                    else:
+                        swap(*files)
+                    case = f"{number}: {' and '.join(spoilt)}"
+                    lines = campaign.lines(lambda contents=contents: _mend(campaign, contents))  # type: ignore[misc]
+                    campaign.count(family, case, lines, fired=False)
+                    campaign.judge(campaign.known(base), family, f"{case}, mended")
+
+
+def _file_of(campaign: Campaign, content: Content) -> Path:
+    return campaign.place / ROOT / "objects/blake3" / content.blake3.hex[:2] / content.blake3.hex
+
+
+async def _mend(campaign: Campaign, contents: list[Content]) -> list[str]:
+    return [line for content in contents for line in await _mends(campaign, content)]
 
 
 async def _mends(campaign: Campaign, content: Content) -> list[str]:
@@ -118,39 +133,78 @@ def database(campaign: Campaign, times: int) -> None:
         known = campaign.known(base)
         volume.renew(killed.tree)
         volume.copy_tree(campaign.place, killed.tree)
+        leaves = _leaves(campaign.place / ROOT)
     for name in ("log.sqlite3", "log.sqlite3-wal"):
-        for rot in ROTS[:3]:
+        for rot in ROTS:
             family = f"rot of {name}: {rot.__name__}"
             with campaign.family(family):
                 for number in campaign.unfinished(family, range(times)):
                     dice = random.Random(f"{campaign.seed}/{family}/{number}")
                     with campaign.in_memory(killed):
                         rot(campaign.place / ROOT / "registry" / name, dice)
-                        outcome, lines = _outcome(campaign, known)
-                        if name.endswith("-wal") and outcome == "silent":
-                            outcome, lines = "ends early", []
-                        campaign.report.cases[f"{family}: {outcome}"] += 1
-                        campaign.count(family, str(number), lines if outcome in ("silent", "failed") else [])
+                        outcome, lines = _outcome(campaign, known, leaves if name.endswith("-wal") else None)
+                        campaign.count(f"{family}: {outcome}", str(number), lines)
 
 
-def _outcome(campaign: Campaign, known: Known) -> tuple[str, list[str]]:
-    lines = campaign.lines(lambda: _looks(campaign, known))
-    return (lines[0], lines[1:]) if lines else ("failed", ["nothing was said"])
+def _outcome(campaign: Campaign, known: Known, leaves: list[str] | None) -> tuple[str, list[str]]:
+    """The verdict and, unless it is a good one, what is wrong. Whatever else a child ends with has failed."""
+    lines = campaign.lines(lambda: _looks(campaign, known, leaves))
+    match lines:
+        case [verdict] if verdict in (*LOUD, "harmless", "ends early"):
+            return verdict, []
+        case ["silent", *rest]:
+            return "silent", rest
+        case _:
+            return "failed", lines or ["nothing was said"]
 
 
-async def _looks(campaign: Campaign, known: Known) -> list[str]:
-    """What becomes of a store on such a database: refused, detected, silent, or harmless; and what is not as known."""
-    findings = Findings()
+async def _looks(campaign: Campaign, known: Known, leaves: list[str] | None) -> list[str]:
+    """What becomes of a store on such a database: refused, detected, silent, or harmless; and what is not as known.
+
+    `leaves`: of a WAL, those of the whole log. Then it may have ended early, with a prefix of them.
+    """
+    findings, begin = Findings(), Findings()
     root = campaign.place / ROOT
+    if leaves is not None:
+        left = _leaves_of_copy(campaign, root)
+        begin.require(left == leaves[: len(left)], "what is left of the log is no beginning of it")
     try:
         async with open_local(settings_of(root), actor="local:crash") as store:
             try:
                 if await store.registry.verify_views() is not None:
-                    return ["detected"]
+                    return ["detected"] if leaves is None else ["silent", "the views are not what the log folds into"]
             except ArtifactStoreError:
-                return ["detected"]
+                return ["detected"] if leaves is None else ["silent", "what is left of the log is corrupt"]
             await oracle.check(store, known, findings)
         oracle.check_database(root, known, findings)
+        if leaves is not None:
+            oracle.check_database(root, _beyond(known), begin)
     except ArtifactStoreError:
         return ["refused"]
-    return ["silent", *findings.lines] if findings.lines else ["harmless"]
+    except sqlite3.DatabaseError:  # out of check_database, which reads without the store: SQLite itself says so
+        return ["detected"] if leaves is None else ["silent", "what is left of the database cannot be read"]
+    if leaves is not None and findings.lines and not begin.lines:
+        return ["ends early"]
+    lines = begin.lines or findings.lines
+    return ["silent", *lines] if lines else ["harmless"]
+
+
+def _leaves(root: Path) -> list[str]:
+    with closing(sqlite3.connect(root / "registry" / "log.sqlite3")) as connection:
+        return [leaf.hex() for (leaf,) in connection.execute("SELECT leaf FROM events ORDER BY seq")]
+
+
+def _leaves_of_copy(campaign: Campaign, root: Path) -> list[str]:
+    """Before a start adds events of its own; of a copy, since looking at a WAL is the end of it."""
+    copy = campaign.workspace / "looked-at"
+    volume.renew(copy)
+    (copy / "registry").mkdir()
+    volume.copy_tree(root / "registry", copy / "registry")
+    return _leaves(copy)
+
+
+def _beyond(known: Known) -> Known:
+    """What a lost end of the log excuses: bytes that are deleted without an event, and bytes without one of a put."""
+    objects = {key: allowed for key, allowed in known.keys.items() if key.startswith("object/")}
+    gone = {key: [DAMAGED] for key, allowed in objects.items() if ABSENT in allowed}
+    return Known(keys=gone, unanswered={key: [STORED] for key in objects})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import disk, journal, shim
+from tests.crash import disk, journal, shim, volume
 from tests.crash.campaign import Report
 from tests.crash.disk import Disk, Variant
 from tests.crash.journal import ABSENT, Journal
@@ -205,6 +205,56 @@ def test_the_library_misses_no_call_that_strace_sees(tmp_path: Path, library: Pa
     changing = [line for line in seen if not line.startswith("openat") or re.search(r"O_(CREAT|TRUNC|TMPFILE)", line)]
     assert len(changing) > 500
     assert out.split() == ["counted", str(len(changing))]
+
+
+def can_mount(place: Path) -> bool:
+    try:
+        volume.make_image(place / "probe")
+        with volume.mounted(place / "probe", place / "probed"):
+            return True
+    except (OSError, subprocess.CalledProcessError):
+        return False
+
+
+CUT = """
+import sys
+from pathlib import Path
+from tests.crash.shim import Shim
+shim = Shim()
+shim.watch(Path(sys.argv[1]))
+(Path(sys.argv[1]) / "unsynced").write_bytes(b"bytes")
+shim.shutdown(2)
+"""
+
+
+def cut(library: Path, place: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", CUT, str(place)]
+    return subprocess.run(command, env={**os.environ, "LD_PRELOAD": str(library)}, capture_output=True, text=True)
+
+
+def test_a_shutdown_without_its_journal_loses_what_was_not_synced(tmp_path: Path, library: Path) -> None:
+    if not can_mount(tmp_path):
+        pytest.skip("NOT RUN: file systems cannot be mounted here")
+    image, place = tmp_path / "image", tmp_path / "volume"
+    volume.make_image(image)
+    with volume.mounted(image, place):
+        ended = cut(library, place)
+        if ended.returncode == 99:
+            pytest.skip("NOT RUN: file systems cannot be shut down here")
+        assert ended.returncode == -9
+    with volume.mounted(image, place):
+        assert not (place / "unsynced").exists()
+
+
+def test_a_refused_shutdown_does_not_pass_for_a_power_cut(library: Path) -> None:
+    place = Path("/dev/shm") / f"refusing-{os.getpid()}"  # a file system that knows of no such call
+    place.mkdir()
+    try:
+        ended = cut(library, place)
+    finally:
+        shutil.rmtree(place)
+    assert ended.returncode == 99
+    assert "refused" in ended.stderr
 
 
 # --- mutations ----------------------------------------------------------------------------------------------------
