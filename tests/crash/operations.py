@@ -24,6 +24,7 @@ import blake3
 
 from artifactstore.backups import restoring, taking
 from artifactstore.content import LocalContent
+from artifactstore.dataplane.blocks import BLOCK_BYTES
 from artifactstore.domain.artifact import Artifact
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import ArtifactStoreError
@@ -39,6 +40,8 @@ STORED = "stored"
 DAMAGED = "damaged"
 #: A body that is digested in memory, and one that is staged in a file (64 KiB is the border).
 SMALL, LARGE = 900, 150_000
+#: More than one block of staging has room for.
+STAGED = BLOCK_BYTES + 100_000
 NAMESPACE = "default"
 
 
@@ -150,8 +153,8 @@ def operation(function: Operation) -> Operation:
 
 @operation
 async def put_new(act: Act) -> None:
-    await act.put(act.content(SMALL))
-    await act.put(act.content(LARGE))
+    for size in (SMALL, LARGE, STAGED):
+        await act.put(act.content(size))
 
 
 @operation
@@ -171,12 +174,14 @@ async def put_twins(act: Act) -> None:
 
 @operation
 async def aborted_put(act: Act) -> None:
-    for size in (SMALL, LARGE):
+    for size in (SMALL, LARGE, STAGED):
         content = act.content(size)
 
         async def leaving(data: bytes = content.data) -> AsyncIterator[bytes]:
             async for piece in pieces(data[:-1]):
                 yield piece
+            if len(data) > BLOCK_BYTES:  # a block of it is on its way to the disk, and arrives
+                await asyncio.sleep(0.02)
             raise Abandoned
 
         with suppress(Abandoned):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 #: An image's size in MiB: the root's directories take 2, the journal 4.
-IMAGE_MIB = 24
+IMAGE_MIB = 96
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
