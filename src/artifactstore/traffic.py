@@ -18,7 +18,7 @@ from typing import Self, cast
 
 from yarl import URL
 
-from artifactstore.domain.errors import InvalidInputError, RemoteError
+from artifactstore.domain.errors import ForbiddenError, InvalidInputError, RemoteError, UnauthenticatedError
 
 #: A unit of load: yields whole requests, is sent the answer of each, raises RemoteError if one is not as it should be.
 type Job = Generator[bytes, Answer, None]
@@ -34,14 +34,15 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*\r\n", re.IGNORECASE
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Where a server listens. `tls` is None for plain HTTP."""
+    """Where a server listens, and the token that is shown to it. `tls` is None for plain HTTP."""
 
     host: str
     port: int
     tls: ssl.SSLContext | None = None
+    token: str | None = field(default=None, repr=False)
 
     @classmethod
-    def parse(cls, url: str) -> Self:
+    def parse(cls, url: str, token: str | None = None) -> Self:
         """The host and port of an http or https address; InvalidInputError. A path is not taken."""
         try:
             address = URL(url)
@@ -49,7 +50,8 @@ class Peer:
             address = URL()
         if address.host is None or address.port is None or address.path != "/" or address.scheme[:4] != "http":
             raise InvalidInputError(f"{url!r} is not the address of a server", field="server")
-        return cls(address.host, address.port, ssl.create_default_context() if address.scheme == "https" else None)
+        tls = ssl.create_default_context() if address.scheme == "https" else None
+        return cls(address.host, address.port, tls, token)
 
     def request(self, method: str, path: str, body: bytes = b"", *fields: str, length: int | None = None) -> bytes:
         """A whole request, or its head when `length` announces a body that follows."""
@@ -57,6 +59,8 @@ class Peer:
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}:{self.port}", f"Content-Length: {sent}", *fields]
         if method == "GET":
             del lines[2]
+        if self.token is not None:
+            lines.append(f"Authorization: Bearer {self.token}")
         return "\r\n".join([*lines, "", ""]).encode() + body
 
     def connect(self) -> socket.socket:
@@ -102,8 +106,12 @@ class Answer:
         return self.length is not None and self.size >= self.length
 
     def expect(self, *statuses: int) -> Self:
-        """This answer, if it has one of these statuses; else RemoteError."""
+        """This answer, if it has one of these statuses; else UnauthenticatedError, ForbiddenError or RemoteError."""
         if self.status not in statuses:
+            if self.status == 401:
+                raise UnauthenticatedError("the server answered 401: it wants a token that is in force")
+            if self.status == 403:
+                raise ForbiddenError("the server answered 403: the token does not grant this")
             raise RemoteError(f"the server answered {self.status}: {bytes(self.body[:200]).decode(errors='replace')}")
         return self
 

@@ -33,7 +33,7 @@ def bench(target: Target, size: int, requests: int, connections: int) -> None:
 
     if target.settings.server is None:
         raise click.UsageError("bench works through a server: --server URL")
-    peer = Peer.parse(target.settings.server)
+    peer = Peer.parse(target.settings.server, target.settings.token)
     stored: list[str] = []
     try:
         document = {

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,9 +12,14 @@ import pytest
 from tests.process import GatewayProcess
 
 
-def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+def bench(*arguments: str, token: str | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "artifactstore", "bench", "--size", "3", "--requests", "40", "--connections", "4"]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != "ARTIFACTSTORE_TOKEN"}
+    if token is not None:
+        environment["ARTIFACTSTORE_TOKEN"] = token
+    return subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, timeout=60, check=False, env=environment
+    )
 
 
 @pytest.fixture
@@ -54,3 +60,37 @@ def test_a_server_that_is_not_there_is_one_line() -> None:
     ran = bench("--server", "http://127.0.0.1:1")
     assert ran.returncode == 1
     assert ran.stderr == "artifactstore: 127.0.0.1:1 does not answer: Connection refused\n"
+
+
+def issued(root: Path, *scopes: str) -> str:
+    command = [
+        sys.executable,
+        "-m",
+        "artifactstore",
+        "token",
+        "create",
+        "measures",
+        "--namespace",
+        "*",
+        "--root",
+        str(root),
+    ]
+    for scope in scopes:
+        command += ["--scope", scope]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+
+
+def test_it_shows_its_token_to_a_server_that_asks_for_one(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    allowed, reader = issued(root, "read", "write", "delete"), issued(root, "read")
+    process = GatewayProcess(root, ARTIFACTSTORE_TOKENS="required")
+    try:
+        ran = bench("--server", process.url, token=allowed)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        for token, status in ((None, 401), (reader, 403)):
+            ran = bench("--server", process.url, token=token)
+            assert ran.returncode == 1
+            assert ran.stderr.startswith(f"artifactstore: the server answered {status}: ")
+            assert ran.stderr.count("\n") == 1
+    finally:
+        process.stop()
