@@ -39,7 +39,7 @@ class Known:
 
 
 class Client:
-    """One client: it does one thing after another until it is cancelled, or the gateway is gone."""
+    """One client: it does one thing after another until it is cancelled, or an answer is not as it must be."""
 
     def __init__(
         self, session: aiohttp.ClientSession, url: str, known: Known, number: int, dice: random.Random
@@ -134,7 +134,7 @@ class Client:
         self.known.packages[sealed["id"]] = sealed["manifest"]["blake3"]
 
     async def vanish(self) -> None:
-        """Leave in mid-body, or in mid-answer."""
+        """Leave in mid-body."""
         host, port = self.url.removeprefix("http://").split(":")
         _, writer = await asyncio.open_connection(host, int(port))
         try:
@@ -149,8 +149,17 @@ class Client:
                 await writer.wait_closed()
 
 
-async def load(url: str, known: Known, clients: int, dice: random.Random, until: Callable[[], Awaitable[None]]) -> None:
-    """Let clients work until `until` returns. It may kill the gateway; an error that is not of that is raised."""
+async def load(
+    url: str,
+    known: Known,
+    clients: int,
+    dice: random.Random,
+    until: Callable[[], Awaitable[None]],
+    *,
+    kills: bool = False,
+) -> None:
+    """Let clients work until `until` returns. Errors of connections are raised unless `kills` says that it kills."""
+    accepted = (asyncio.CancelledError, aiohttp.ClientError, OSError) if kills else (asyncio.CancelledError,)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         working = [
             asyncio.create_task(Client(session, url, known, number, random.Random(dice.random())).run())
@@ -160,6 +169,6 @@ async def load(url: str, known: Known, clients: int, dice: random.Random, until:
         for task in working:
             task.cancel()
         for outcome in await asyncio.gather(*working, return_exceptions=True):
-            if not isinstance(outcome, aiohttp.ClientError | OSError | asyncio.CancelledError):
+            if not isinstance(outcome, accepted):
                 assert isinstance(outcome, BaseException)
                 raise outcome

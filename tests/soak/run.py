@@ -71,7 +71,7 @@ async def soak(root: Path, seconds: float, seed: int, tell: Callable[[str], None
     kills = 0
     while time.monotonic() < end:
         gateway = await asyncio.to_thread(GatewayProcess, root)
-        await load(gateway.url, known, CLIENTS, dice, _killing(gateway, dice.uniform(1, 4)))
+        await load(gateway.url, known, CLIENTS, dice, _killing(gateway, dice.uniform(1, 4)), kills=True)
         kills += 1
         tell(f"killed {kills} times; {len(known.kept)} objects kept, {len(known.deleted)} deleted")
     await _steady(root, seconds * 0.2, known, dice, tell)
