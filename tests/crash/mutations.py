@@ -199,6 +199,41 @@ MUTATIONS = (
         _PUTS,
     ),
     Mutation(
+        "commits are not synced, and the file system is shut down",
+        "registry/sqlite.py",
+        '"synchronous=FULL"',
+        '"synchronous=NORMAL"',
+        "--only put_new --run shutdowns=1",
+    ),
+    Mutation(
+        "commits are not synced, under eight writers",
+        "registry/sqlite.py",
+        '"synchronous=FULL"',
+        '"synchronous=NORMAL"',
+        "--run cuts=60",
+    ),
+    Mutation(
+        "the format file is written in place, and half of it",
+        "storage/root.py",
+        '    fresh = file.with_name(f"{file.name}.new")\n',
+        "    fresh = file\n",
+        "--only making --from 520 --run torn=1",
+    ),
+    Mutation(
+        "an error of the system comes out on a full disk",
+        "storage/durability.py",
+        '    return kind(f"{what}: {error.strerror or error}")\n',
+        "    raise error\n",
+        "--run scarcity=2",
+    ),
+    Mutation(
+        "a copy is verified by its size",
+        "dataplane/inproc.py",
+        "        digests = hasher.digests()\n",
+        "        return VerifyResult(True, None, address, address, offset)\n        digests = hasher.digests()\n",
+        "--run rot=4",
+    ),
+    Mutation(
         "the event comes before the bytes",
         "lifecycle.py",
         "            return _verdict(await self._looked_at(identity, actor))\n\n"
