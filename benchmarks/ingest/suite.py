@@ -49,9 +49,9 @@ _STARTS: dict[str, Callable[[Path], Contender]] = {
     Naive.name: Naive.start,
     Nginx.name: Nginx.start,
     DockerRegistry.name: DockerRegistry.start,
+    Rclone.name: Rclone.start,
     DROP: partial(Ceiling.start, digest=False),
     DIGEST: partial(Ceiling.start, digest=True),
-    Rclone.name: Rclone.start,
 }
 
 type Taken = dict[str, list[Sample]]
@@ -64,9 +64,8 @@ def run(*, root: Path, size: int = 2**30, turns: int = 5, seconds: float = 110.0
         contenders, missing = start_all(_STARTS, root, running)
         servers = [item for item in contenders if not isinstance(item, Ceiling)]
         one, direct_missing = _one_upload(contenders, root, size, turns, seconds / 2)
-        several = [
-            item for item in servers if not isinstance(item, DockerRegistry | Rclone)
-        ]  # whose one upload says it
+        # of the slow ones, one upload says it
+        several = [item for item in servers if not isinstance(item, DockerRegistry | Rclone)]
         together = _together(several, size // 8, turns, seconds / 4)
         small, protocol_missing = _small(servers, root, turns, small_seconds)
         idle, loaded = _beside_uploads(contenders[0], size, small_seconds)

@@ -63,18 +63,8 @@ def test_a_server_that_is_not_there_is_one_line() -> None:
 
 
 def issued(root: Path, *scopes: str) -> str:
-    command = [
-        sys.executable,
-        "-m",
-        "artifactstore",
-        "token",
-        "create",
-        "measures",
-        "--namespace",
-        "*",
-        "--root",
-        str(root),
-    ]
+    command = [sys.executable, "-m", "artifactstore", "token", "create", "measures"]
+    command += ["--namespace", "*", "--root", str(root)]
     for scope in scopes:
         command += ["--scope", scope]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
