@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from benchmarks import machine
 from benchmarks.turns import Sample, Summary, paired, rate
@@ -28,19 +28,21 @@ class Row:
     rate: Summary
     figures: dict[str, float] = field(default_factory=dict)
     note: str = ""
+    turns: tuple[Sample, ...] = ()  # what the medians are of; results of before do not have it
 
     @classmethod
     def of(cls, work: str, contender: str, unit: str, samples: Sequence[Sample], note: str = "") -> Self:
         """The medians of a contender's turns. CPU-seconds are per GB, or per 1,000 of what is counted."""
         scale = UNITS[unit]
         per = GIGA if unit == "GB/s" else 1000.0
-        figures: dict[str, float] = {}
+        figures = {"wall_s": Summary.of(sample.seconds for sample in samples).median}
         if all(sample.cpu is not None for sample in samples):
             name = "cpu_s_per_gb" if unit == "GB/s" else "cpu_s_per_1000"
             figures[name] = Summary.of((sample.cpu or 0.0) / sample.amount * per for sample in samples).median
         for name in samples[0].extra:
             figures[name] = Summary.of(sample.extra[name] for sample in samples).median
-        return cls(work, contender, unit, Summary.of(rate(sample) / scale for sample in samples), figures, note)
+        rates = Summary.of(rate(sample) / scale for sample in samples)
+        return cls(work, contender, unit, rates, figures, note, tuple(samples))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +111,17 @@ class Result:
     def load(cls, file: Path) -> Self:
         """What `store` wrote."""
         document = json.loads(file.read_text(encoding="utf-8"))
-        document["rows"] = tuple(Row(**{**row, "rate": Summary(**row["rate"])}) for row in document["rows"])
+        document["rows"] = tuple(map(_row, document["rows"]))
         for ratio in document["ratios"]:
             del ratio["reached"]
         document["ratios"] = tuple(Ratio(**ratio) for ratio in document["ratios"])
         document["missing"] = tuple(document["missing"])
         return cls(**document)
+
+
+def _row(stored: dict[str, Any]) -> Row:
+    turns = tuple(Sample(**sample) for sample in stored.get("turns", ()))
+    return Row(**{**stored, "rate": Summary(**stored["rate"]), "turns": turns})
 
 
 def newest(directory: Path = RESULTS) -> dict[str, Path]:

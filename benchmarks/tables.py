@@ -8,6 +8,7 @@ from benchmarks.results import Result, Row
 from benchmarks.turns import Summary
 
 _FIGURES = {
+    "wall_s": "wall s",
     "cpu_s_per_gb": "CPU s/GB",
     "cpu_s_per_1000": "CPU s/1000",
     "p50_ms": "p50 ms",

@@ -238,13 +238,15 @@ def _latencies(load: Load) -> dict[str, float]:
 def _put_for(contender: Contender, connections: int, going: Callable[[], Callable[[], bool]]) -> Sample:
     """Small uploads as long as `going`, which is made when the clock starts."""
     sync_file_system(contender.directory)
+    contender.server.reset_peak()
     cpu = contender.server.cpu_seconds()
     load = uvloop.run(drive(contender.peer, _puts(contender, going()), connections))
     begin = time.perf_counter()
     if not contender.syncs:
         contender.sync()  # once for all: kinder to it than what it is compared with
     seconds = load.seconds + time.perf_counter() - begin
-    return Sample(len(load.latencies), seconds, contender.server.cpu_seconds() - cpu, _latencies(load))
+    figures = _latencies(load) | {"peak_mib": contender.server.peak_mib()}
+    return Sample(len(load.latencies), seconds, contender.server.cpu_seconds() - cpu, figures)
 
 
 def _small_turn(contender: Contender, seconds: float) -> Sample:

@@ -62,10 +62,12 @@ class _Shelf:
         return self.server.peer
 
     def measured(self, work: Callable[[], Sample]) -> Sample:
-        """A turn, with the CPU time of the server's processes."""
+        """A turn, with the CPU time of the server's processes and the most memory that they had."""
+        self.server.reset_peak()
         before = self.server.cpu_seconds()
         sample = work()
-        return replace(sample, cpu=self.server.cpu_seconds() - before)
+        cpu = self.server.cpu_seconds() - before
+        return replace(sample, cpu=cpu, extra={**sample.extra, "peak_mib": self.server.peak_mib()})
 
 
 def run(*, root: Path, size: int = 2**30, turns: int = 7, seconds: float = 80.0, small_seconds: float = 3.0) -> Result:

@@ -172,10 +172,18 @@ def test_a_ratio_is_of_turns_taken_together() -> None:
 
 def test_rows_are_in_their_unit() -> None:
     row = Row.of("work", "it", "GB/s", [Sample(3e9, 2.0, 6.0)])
-    assert (row.rate.median, row.figures) == (1.5, {"cpu_s_per_gb": 2.0})
+    assert (row.rate.median, row.figures) == (1.5, {"wall_s": 2.0, "cpu_s_per_gb": 2.0})
     row = Row.of("work", "it", "requests/s", [Sample(500, 2.0, 1.0, {"p99_ms": 7.0})])
-    assert (row.rate.median, row.figures) == (250.0, {"cpu_s_per_1000": 2.0, "p99_ms": 7.0})
+    assert (row.rate.median, row.figures) == (250.0, {"wall_s": 2.0, "cpu_s_per_1000": 2.0, "p99_ms": 7.0})
     assert "cpu_s_per_gb" not in Row.of("work", "it", "GB/s", [Sample(1, 1)]).figures
+
+
+def test_a_result_is_read_as_it_was_written_with_each_turn(tmp_path: Path) -> None:
+    samples = [Sample(500, 2.0, 1.0, {"p99_ms": 7.0}), Sample(600, 2.0, None, {"p99_ms": 9.0})]
+    rows = (Row.of("work", "it", "requests/s", samples), Row("work", "other", "requests/s", Summary(1, 1, 1, 1)))
+    written = Result("serve", machine.facts(tmp_path), {"turns": 2}, rows, (Ratio("it / other", 1.0, 2.0),), ("one",))
+    assert rows[0].turns == tuple(samples)
+    assert Result.load(written.store(tmp_path)) == written
 
 
 def test_the_report_names_what_was_not_measured(tmp_path: Path) -> None:
