@@ -163,7 +163,7 @@ lock: $(INSTALLED) ## choose the newest of every dependency and write the pins i
 lock-hashes: $(INSTALLED) ## write requirements.lock anew from the pins
 	scripts/hash-dependencies
 
-audit: ## known vulnerabilities of what is pinned (pip-audit)
+audit: $(INSTALLED) ## known vulnerabilities of what is pinned (pip-audit)
 	scripts/audit
 
 sbom: $(INSTALLED) ## what the package is made of: build/sbom.cdx.json (CycloneDX)
