@@ -15,11 +15,12 @@ from math import inf
 from pathlib import Path
 
 import artifactstore
-from tests.crash import families, mutations, rot, shim, volume
+from tests.crash import families, rot, shim, volume
 from tests.crash.campaign import Campaign, Report, Stop
 from tests.crash.disk import Operation, Variant
 from tests.crash.driver import Fault
 from tests.crash.families import EACH, LOGFLUSH, MAKING, MIGRATION, NOLOGFLUSH, OPENING, Case
+from tests.crash.mutations.control import control
 from tests.crash.scarcity import LACKS, lacking, lost_writes
 from tests.crash.shim import Action
 
@@ -171,7 +172,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=inf, help="begin no case later; to be gone on with")
     arguments = parser.parse_args()
     if arguments.mutations is not None:
-        return mutations.control(arguments.mutations)
+        return control(arguments.mutations)
     cases = tuple(case for case in ALL if not arguments.only or case[0].name in arguments.only.split(","))
     if not shim.preloaded():
         shim.run_again(shim.build(Path("build").absolute()))

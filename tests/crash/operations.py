@@ -191,7 +191,7 @@ async def aborted_put(act: Act) -> None:
 
 @operation
 async def cancelled_put(act: Act) -> None:
-    for size in (SMALL, LARGE):
+    for size in (SMALL, LARGE, STAGED):
         content = act.content(size)
         task = asyncio.create_task(act.put(content))
         await asyncio.sleep(0)

@@ -3,7 +3,7 @@
 An object that went bad must be found so by whoever verifies it, and be mended by an upload. A database that went bad
 must be refused, or say so when it is checked, or do no harm: it must not tell something else in silence. A WAL that
 went bad ends, for SQLite, at the last sound commit, and nothing in the root can tell that there was more; so what
-lies beyond its head is counted and is no finding; what is left must be a sound beginning.
+lies beyond its head is counted and is no finding; what is left must be a sound beginning, on which a store opens.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from artifactstore.bootstrap import open_local
 from artifactstore.domain.errors import ArtifactStoreError
+from artifactstore.store import Store
 from tests.crash import oracle, volume
 from tests.crash.campaign import Base, Campaign
 from tests.crash.driver import ROOT, Fault, Scenario, settings_of
@@ -148,7 +149,10 @@ def database(campaign: Campaign, times: int) -> None:
 
 def _outcome(campaign: Campaign, known: Known, leaves: list[str] | None) -> tuple[str, list[str]]:
     """The verdict and, unless it is a good one, what is wrong. Whatever else a child ends with has failed."""
-    lines = campaign.lines(lambda: _looks(campaign, known, leaves))
+    if leaves is None:
+        lines = campaign.lines(lambda: _looks_at_database(campaign, known))
+    else:
+        lines = campaign.lines(lambda: _looks_at_wal(campaign, known, leaves))
     match lines:
         case [verdict] if verdict in (*LOUD, "harmless", "ends early"):
             return verdict, []
@@ -158,35 +162,48 @@ def _outcome(campaign: Campaign, known: Known, leaves: list[str] | None) -> tupl
             return "failed", lines or ["nothing was said"]
 
 
-async def _looks(campaign: Campaign, known: Known, leaves: list[str] | None) -> list[str]:
-    """What becomes of a store on such a database: refused, detected, silent, or harmless; and what is not as known.
+async def _looks_at_database(campaign: Campaign, known: Known) -> list[str]:
+    """What becomes of a store on a bad database: refused, detected, silent, or harmless; and what is not as known.
 
-    `leaves`: of a WAL, those of the whole log. Then it may have ended early, with a prefix of them.
+    SQLite's own error out of the store is none of these: the store has to say it in its own words.
     """
-    findings, begin = Findings(), Findings()
-    root = campaign.place / ROOT
-    if leaves is not None:
-        left = _leaves_of_copy(campaign, root)
-        begin.require(left == leaves[: len(left)], "what is left of the log is no beginning of it")
+    findings, root = Findings(), campaign.place / ROOT
     try:
         async with open_local(settings_of(root), actor="local:crash") as store:
-            try:
-                if await store.registry.verify_views() is not None:
-                    return ["detected"] if leaves is None else ["silent", "the views are not what the log folds into"]
-            except ArtifactStoreError:
-                return ["detected"] if leaves is None else ["silent", "what is left of the log is corrupt"]
+            if not await _views_hold(store):
+                return ["detected"]
             await oracle.check(store, known, findings)
-        oracle.check_database(root, known, findings)
-        if leaves is not None:
-            oracle.check_database(root, _beyond(known), begin)
     except ArtifactStoreError:
         return ["refused"]
-    except sqlite3.DatabaseError:  # out of check_database, which reads without the store: SQLite itself says so
-        return ["detected"] if leaves is None else ["silent", "what is left of the database cannot be read"]
-    if leaves is not None and findings.lines and not begin.lines:
-        return ["ends early"]
-    lines = begin.lines or findings.lines
-    return ["silent", *lines] if lines else ["harmless"]
+    try:
+        oracle.check_database(root, known, findings)
+    except sqlite3.DatabaseError:  # it reads without the store: SQLite itself says so
+        return ["detected"]
+    return ["silent", *findings.lines] if findings.lines else ["harmless"]
+
+
+async def _looks_at_wal(campaign: Campaign, known: Known, leaves: list[str]) -> list[str]:
+    """The same of a bad WAL. It may end early; what is left must be a beginning of the log, `leaves`, and must open."""
+    findings, begin, root = Findings(), Findings(), campaign.place / ROOT
+    left = _leaves_of_copy(campaign, root)
+    if left != leaves[: len(left)]:
+        return ["silent", "what is left of the log is no beginning of it"]
+    async with open_local(settings_of(root), actor="local:crash") as store:
+        begin.require(await _views_hold(store), "the log is corrupt, or the views are not what it folds into")
+        await oracle.check(store, known, findings)
+    oracle.check_database(root, known, findings)
+    oracle.check_database(root, _beyond(known), begin)
+    if begin.lines:
+        return ["silent", *begin.lines]
+    return ["ends early"] if findings.lines else ["harmless"]
+
+
+async def _views_hold(store: Store) -> bool:
+    """Whether the log is sound and the views are what it folds into."""
+    try:
+        return await store.registry.verify_views() is None
+    except ArtifactStoreError:
+        return False
 
 
 def _leaves(root: Path) -> list[str]:

@@ -16,7 +16,8 @@ from tests.crash import disk, journal, shim, volume
 from tests.crash.campaign import Report
 from tests.crash.disk import Disk, Variant
 from tests.crash.journal import ABSENT, Journal
-from tests.crash.mutations import MUTATIONS, SOURCES, Mutation
+from tests.crash.mutations.control import MUTATIONS, SOURCES
+from tests.crash.mutations.mutation import Mutation
 
 #: The calls of strace's names that the library counts.
 COUNTED = "openat,write,pwrite64,writev,pwritev,fsync,fdatasync,link,linkat,rename,renameat,renameat2,unlink,unlinkat"
