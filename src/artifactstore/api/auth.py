@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import hdrs, web
 
@@ -21,13 +21,13 @@ async def authenticate(
     """Let the store act for the holder of the request's token: UnauthenticatedError before anything is looked at."""
     store = request.app[STORE]
     if request.match_info.handler not in OPEN:
-        store = await store.acting_for(_token(request))
+        store = await store.acting_for(bearer_token(request.headers.getall(hdrs.AUTHORIZATION, ())))
     request[ACTING] = store
     return await handler(request)
 
 
-def _token(request: web.Request) -> str:
-    given = request.headers.getall(hdrs.AUTHORIZATION, ())
+def bearer_token(given: Sequence[str]) -> str:
+    """The token in a request's `Authorization` fields: UnauthenticatedError unless there is one field, of one."""
     if len(given) != 1:
         raise UnauthenticatedError(
             "this gateway asks for a token: send one, once, as Authorization: Bearer ast_...", field=hdrs.AUTHORIZATION

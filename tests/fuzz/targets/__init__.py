@@ -19,6 +19,8 @@ TARGETS: dict[str, Target] = {
     "names": fields.names_and_escapes,
     "labels": fields.labels,
     "media-types": fields.media_types,
+    "authorization": fields.authorization,
+    "traceparent": fields.traceparent,
     "provenance": documents.provenance,
     "json": documents.bounded,
     "manifest": documents.manifest,

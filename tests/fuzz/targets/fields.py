@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import base64
 import re
+from hashlib import sha256
 from urllib.parse import unquote_to_bytes
 
+from artifactstore.api.auth import bearer_token
 from artifactstore.api.conditional import parse_tags
 from artifactstore.api.content import disposition
 from artifactstore.api.digest_fields import announced_digests, repr_digest
 from artifactstore.api.fields import decoded
 from artifactstore.domain import names
 from artifactstore.domain.digest import Digest
-from artifactstore.domain.errors import InvalidDigestError, InvalidInputError, InvalidMetadataError, InvalidNameError
+from artifactstore.domain.errors import (
+    InvalidDigestError,
+    InvalidInputError,
+    InvalidMetadataError,
+    InvalidNameError,
+    UnauthenticatedError,
+)
 from artifactstore.domain.package import check_member_name, same_place
 from artifactstore.domain.ranges import MAX_RANGES, RangeNotSatisfiable, parse_range
+from artifactstore.domain.token import Scope, Token, parse_token, token_text
+from artifactstore.tracing import Trace
 
 _SIZE_BYTES = 8
 
@@ -140,3 +150,46 @@ def media_types(data: bytes) -> None:
     except InvalidDigestError:
         return
     assert str(digest) == text.lower()
+
+
+def authorization(data: bytes) -> None:
+    """Of one field that is written as it is meant, and of no other, comes the token that stands in it."""
+    given = header(data).split("\n")
+    try:
+        found = parse_token(bearer_token(given))
+    except UnauthenticatedError:
+        found = None
+    if found is None:
+        assert not re.fullmatch(r"[Bb]earer ast_[0-9a-f]{32}_[A-Za-z0-9_-]{43}", header(data))
+        return
+    token_id, secret = found
+    (field,) = given
+    scheme, text = field.split(maxsplit=1)
+    assert (scheme.lower(), text.strip()) == ("bearer", token_text(token_id, secret))
+    kept = sha256(secret.encode()).digest()
+    token = Token(token_id, "name", kept, frozenset({Scope.READ}), frozenset({"a"}), "2026", "somebody")
+    assert token.is_valid(secret, "2027")
+    assert not token.is_valid(secret.swapcase() if secret.swapcase() != secret else f"{secret}_", "2027")
+
+
+def traceparent(data: bytes) -> None:
+    """A trace goes on if the field is one, read by another way; as the same trace in another span."""
+    text = header(data)
+    found = Trace.parse(text)
+    assert (found is not None) is _is_traceparent(text)
+    if found is not None:
+        assert (found.trace_id, found.sampled) == (text[3:35], int(text[54], 16) % 2 == 1)
+        assert found.span_id != text[36:52]
+        again = Trace.parse(found.header())
+        assert again is not None
+        assert (again.trace_id, again.sampled) == (found.trace_id, found.sampled)
+
+
+def _is_traceparent(text: str) -> bool:
+    """W3C Trace Context, 3.2: version, trace, parent and flags; what follows is a later version's, and is not long."""
+    parts = text.split("-")
+    if [len(part) for part in parts[:4]] != [2, 32, 16, 2] or set("".join(parts[:4])) - set("0123456789abcdef"):
+        return False
+    if parts[0] == "ff" or (parts[0] == "00" and len(parts) > 4) or len(text) > 512:
+        return False
+    return int(parts[1], 16) > 0 and int(parts[2], 16) > 0
