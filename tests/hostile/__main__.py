@@ -1,7 +1,7 @@
 """`python -m tests.hostile`: the same bytes to the gateway and to nginx, and where they differ.
 
-Worse than nginx is: to answer 2xx where nginx refuses, to answer more often, or to store what nginx does not. Exit
-status 1 if there is such a case that is not explained below.
+Worse than nginx is: to answer 2xx where nginx refuses, to answer more often, to store what nginx does not, and to hang
+or to send what is no HTTP where nginx does not. Exit status 1 if there is such a case that is not explained below.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ EXPLAINED = {
     "length: none": "without a length or a coding there is no body (RFC 9112, 6.3); nginx fails at a PUT of none",
 }
 
+#: What came back where it was no sequence of answers and an end.
+_NO_HTTP, _HANGS = "no HTTP", "hangs"
+
 
 @contextmanager
 def nginx(work: Path) -> Iterator[tuple[int, Path]]:
@@ -76,13 +79,15 @@ async def answers(port: int, data: bytes) -> str:
     try:
         return " ".join(map(str, statuses(await exchange(port, [data])))) or "close"
     except (AssertionError, ValueError):
-        return "no HTTP"
+        return _NO_HTTP
     except TimeoutError:
-        return "hangs"
+        return _HANGS
 
 
 def is_worse(ours: str, theirs: str, canary: bool, their_canary: bool) -> bool:
-    """Whether we took what they refused."""
+    """Whether we took what they refused, or did not answer as a server must where they did."""
+    if ours in (_HANGS, _NO_HTTP) and theirs not in (_HANGS, _NO_HTTP):
+        return True
     taken, refused = ours.count("20"), theirs.count("20")
     return taken > refused or (canary and not their_canary)
 
