@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -61,7 +62,8 @@ class Server:
             pid = waiting.pop()
             found.append(pid)
             for task in Path(f"/proc/{pid}/task").glob("*/children"):
-                waiting += map(int, task.read_text().split())
+                with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended since
+                    waiting += map(int, task.read_text().split())
         return found
 
     def cpu_seconds(self) -> float:
