@@ -114,7 +114,7 @@ kernel-fuzz: ## differential fuzzing of all kernels for SECONDS (default 600): l
 	fi
 
 
-.PHONY: hostile fuzz
+.PHONY: hostile fuzz fuzz-keep
 hostile: $(INSTALLED) ## hostile bytes split everywhere and beside nginx, slow clients, stored pages in a browser; names what is missing
 	HOSTILE_EVERY_SPLIT=1 $(PY) -m pytest tests/http/test_hostile.py
 	$(PY) -m tests.hostile
@@ -123,6 +123,9 @@ hostile: $(INSTALLED) ## hostile bytes split everywhere and beside nginx, slow c
 
 fuzz: $(INSTALLED) ## every parser of strangers' bytes, for SECONDS in all (default 3600), TARGETS="..." for some of them
 	$(PY) -m tests.fuzz $(or $(SECONDS),3600) $(TARGETS)
+
+fuzz-keep: $(INSTALLED) ## of what that found, add to the corpus what reaches code that nothing in it does
+	$(PY) -m tests.fuzz.keep $(TARGETS)
 
 .PHONY: bench bench-kernel bench-ingest bench-serve bench-registry bench-search bench-report
 bench: $(INSTALLED) ## every benchmark suite but bench-search, one after the other

@@ -70,7 +70,7 @@ class _Shelf:
         return replace(sample, cpu=cpu, extra={**sample.extra, "peak_mib": self.server.peak_mib()})
 
 
-def run(*, root: Path, size: int = 2**30, turns: int = 7, seconds: float = 80.0, small_seconds: float = 3.0) -> Result:
+def run(*, root: Path, size: int = 2**30, turns: int = 7, seconds: float = 80.0, small_seconds: float = 2.0) -> Result:
     """Measure, in the directory `root`; `size` is the large object's, in bytes."""
     facts = machine.facts(root)
     client = wrk.command()
@@ -138,7 +138,7 @@ def _taken(shelves: dict[str, _Shelf], work: Callable[[_Shelf], Sample], turns: 
     contenders: dict[str, Turn] = {
         name: partial(shelf.measured, partial(work, shelf)) for name, shelf in shelves.items()
     }
-    return take_turns(contenders, turns, seconds=seconds, least=min(turns, 2))
+    return take_turns(contenders, turns, seconds=seconds, least=min(turns, 3))
 
 
 def _download(shelf: _Shelf) -> Sample:

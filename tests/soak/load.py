@@ -8,7 +8,7 @@ import hashlib
 import io
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,7 @@ class Client:
             (10, self.search),
             (3, self.seal),
             (6, self.vanish),
+            (4, self.vanish_reading),
         )
 
     async def run(self) -> None:
@@ -135,14 +136,30 @@ class Client:
 
     async def vanish(self) -> None:
         """Leave in mid-body."""
+        async with self._connected() as (_, writer):
+            size = self.dice.choice(LARGE)
+            head = f"POST /v1/objects HTTP/1.1\r\nHost: soak\r\nContent-Length: {size}\r\n\r\n"
+            writer.write(head.encode() + bytes(self.dice.randrange(size)))
+            await writer.drain()
+
+    async def vanish_reading(self) -> None:
+        """Leave in mid-answer."""
+        large = [sha256 for sha256, (_, size) in self.known.kept.items() if size >= LARGE[0]]
+        if not large:
+            return
+        async with self._connected() as (reader, writer):
+            path = f"/v1/objects/sha256:{self.dice.choice(large[-_READ:])}"
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: soak\r\n\r\n".encode())
+            await reader.read(self.dice.randrange(1, LARGE[0]))
+
+    @contextlib.asynccontextmanager
+    async def _connected(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """A connection of its own, which is reset in the end, whatever it carries."""
         host, port = self.url.removeprefix("http://").split(":")
-        _, writer = await asyncio.open_connection(host, int(port))
+        reader, writer = await asyncio.open_connection(host, int(port))
         try:
             with contextlib.suppress(ConnectionError):
-                size = self.dice.choice(LARGE)
-                head = f"POST /v1/objects HTTP/1.1\r\nHost: soak\r\nContent-Length: {size}\r\n\r\n"
-                writer.write(head.encode() + bytes(self.dice.randrange(size)))
-                await writer.drain()
+                yield reader, writer
         finally:
             writer.transport.abort()
             with contextlib.suppress(ConnectionError):
