@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -104,7 +105,10 @@ class Result:
         document = asdict(self)
         for written, ratio in zip(document["ratios"], self.ratios, strict=True):
             written["reached"] = ratio.reached
-        file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        for written, row in zip(document["rows"], self.rows, strict=True):
+            written["turns"] = _columns(row.turns)
+        text = _NUMBERS.sub(lambda found: " ".join(found[0].split()), json.dumps(document, indent=1))
+        file.write_text(text + "\n", encoding="utf-8")
         return file
 
     @classmethod
@@ -119,8 +123,26 @@ class Result:
         return cls(**document)
 
 
+#: A list of numbers, which has a line of its own.
+_NUMBERS = re.compile(r"\[[^][{}\"]*]")
+_MEASURED = ("amount", "seconds", "cpu")
+
+
+def _columns(turns: Sequence[Sample]) -> dict[str, list[float | None]]:
+    """What was measured in each turn, by name."""
+    if not turns:
+        return {}
+    found: dict[str, list[float | None]] = {name: [getattr(turn, name) for turn in turns] for name in _MEASURED}
+    return found | {name: [turn.extra[name] for turn in turns] for name in turns[0].extra}
+
+
 def _row(stored: dict[str, Any]) -> Row:
-    turns = tuple(Sample(**sample) for sample in stored.get("turns", ()))
+    columns = stored.get("turns") or {}
+    names = [name for name in columns if name not in _MEASURED]
+    turns = tuple(
+        Sample(amount, seconds, cpu, {name: columns[name][at] for name in names})
+        for at, (amount, seconds, cpu) in enumerate(zip(*(columns.get(name, ()) for name in _MEASURED), strict=True))
+    )
     return Row(**{**stored, "rate": Summary(**stored["rate"]), "turns": turns})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
@@ -52,7 +52,7 @@ async def test_what_was_acknowledged_and_is_not_there_is_red(
     known = Known()
     async with open_local(settings_for(tmp_path / "root")) as store:
         for number in range(2):
-            artifact, _ = await store.put_file("soak", "name", bytes(100_000 + number))
+            artifact, _ = await store.put_file("soak", "name", random.Random(number).randbytes(100_000))
             sha256 = artifact.identity.sha256.hex
             known.kept[sha256] = (0, 0)
             known.versions.setdefault("name", {})[artifact.version] = sha256
@@ -76,7 +76,7 @@ async def answers_with_something_else(request: web.Request) -> web.StreamRespons
     ("handler", "error"), [(loses_an_answer, aiohttp.ClientError), (answers_with_something_else, AssertionError)]
 )
 async def test_an_answer_that_is_lost_or_wrong_is_red(
-    handler: Callable[[web.Request], web.StreamResponse], error: type[Exception]
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]], error: type[Exception]
 ) -> None:
     app = web.Application(client_max_size=2**26)
     app.router.add_route("*", "/{anything:.*}", handler)
