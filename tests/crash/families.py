@@ -207,7 +207,9 @@ def recoveries(campaign: Campaign, case: Case, fault_of: Fault, *, stride: int) 
                 volume.copy_tree(campaign.place, crashed.tree)
             if ended.clean:
                 break
-            for nth in _points(campaign, f"{family}/{killed}", max(1, stride // 6)):
+            every = max(1, stride // 6)
+            begin = random.Random(f"{campaign.seed}/{family}/{killed}").randint(1, every)
+            for nth in campaign.unfinished(f"{family}/{killed}", range(begin, 100_000, every)):
                 fault = Fault(fault_of.action, nth, fault_of.argument)
                 with campaign.in_memory(crashed):
                     ended = campaign.perform(OPENING[0], fault, campaign.seed)
@@ -221,10 +223,10 @@ def recoveries(campaign: Campaign, case: Case, fault_of: Fault, *, stride: int) 
                     break
 
 
-def _points(campaign: Campaign, family: str, stride: int, case: Case | None = None) -> Iterator[int]:
+def _points(campaign: Campaign, family: str, stride: int, case: Case) -> Iterator[int]:
     """The numbers of the calls that go wrong: every so many of all; or of those of a kind, if only these are wanted."""
     first = random.Random(f"{campaign.seed}/{family}").randrange(stride)
-    if case is None or not campaign.kinds:
+    if not campaign.kinds:
         return campaign.unfinished(family, range(campaign.first + first, 100_000, stride))
     numbers = [number for number in _of_kinds(campaign, case) if number >= campaign.first]
     return campaign.unfinished(family, numbers[first::stride])

@@ -75,7 +75,7 @@ BACKUPS = (
         "    record.write(directory)\n",
         "    with Snapshot(directory / record.database) as snapshot:\n        _prune(directory, snapshot)\n"
         "    record.write(directory)\n",
-        "--only backup --calls rename,unlink --run kills=1",
+        "--only backup --from 345 --run kills=1",
     ),
     Mutation(
         "what is restored is a root before its objects are there",

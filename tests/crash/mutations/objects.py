@@ -173,7 +173,7 @@ OBJECTS = (
         "dataplane/staging.py",
         '            raise storage_error(f"what is left in {self._directory} cannot be removed", error) from error\n',
         "            raise\n",
-        "--only heal --calls rename --run recoveries=1",
+        "--only heal --calls rename --from 40 --run recoveries=1",
     ),
     Mutation(
         "a name whose sync failed is left",
