@@ -35,9 +35,10 @@ dev: $(INSTALLED) ## serve on 127.0.0.1:8000, restart when a source changes
 test: $(INSTALLED) ## the whole suite
 	$(PY) -m pytest $(PYTEST_ARGS)
 
-test-mounts: $(INSTALLED) ## what needs root and small file systems of its own: a disk that is really full
+test-mounts: $(INSTALLED) ## what needs root and small file systems of its own: a full disk, one that grows, a cold one, a snapshot
 	@if [ "$$(id -u)" != 0 ]; then echo "NOT RUN: tests/mounts needs root, to mount loop devices"; \
 	elif ! command -v mkfs.ext4 >/dev/null; then echo "NOT RUN: tests/mounts needs mkfs.ext4 (Debian: e2fsprogs)"; \
+	elif ! command -v fsfreeze >/dev/null; then echo "NOT RUN: tests/mounts needs fsfreeze (Debian: util-linux)"; \
 	elif ! scripts/can-mount; then echo "NOT RUN: tests/mounts needs loop mounts, which this host refuses"; \
 	else $(PY) -m pytest tests/mounts; fi
 
@@ -163,7 +164,7 @@ migrate: $(INSTALLED) ## alembic upgrade head, for the root of ARTIFACTSTORE_ROO
 lock: $(INSTALLED) ## choose the newest of every dependency and write the pins into pyproject.toml
 	scripts/pin-dependencies
 
-lock-hashes: $(INSTALLED) ## write requirements.lock anew from the pins
+lock-hashes: $(INSTALLED) ## write requirements.lock anew from the pins, and requirements-supply.lock with the newest of what it needs
 	scripts/hash-dependencies
 
 audit: $(INSTALLED) ## known vulnerabilities of what is pinned (pip-audit)

@@ -1,7 +1,8 @@
 """`python -m tests.fuzz.keep [TARGET...]`: of what fuzzing has found (build/fuzz), add to the corpus what gets further.
 
 An input gets further if it reaches a line, or takes a branch, of our sources that no smaller one and nothing of the
-corpus does. What it finds fuzzing with the corpus begins with, on any machine, and every test run tries once.
+corpus does. Fuzzing begins with what is kept, on any machine, and every run of the tests tries it once. Only guided
+fuzzing, with atheris, writes down what it found.
 """
 
 from __future__ import annotations
