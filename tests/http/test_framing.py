@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
+import random
 
 import pytest
 
 from tests.conftest import Gateway, GatewayFactory
 from tests.http.wire import connect, request, settled, unnamed_files
 
-DATA = os.urandom(300_000)
+DATA = random.Random(15).randbytes(300_000)
 ADDRESS = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
 
 

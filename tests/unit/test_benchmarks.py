@@ -130,7 +130,7 @@ def test_the_registry_suite_writes_the_same_rows_twice(tmp_path: Path) -> None:
 
 
 def test_the_search_suite_asks_every_kind_of_question_and_goes_to_far_pages(tmp_path: Path) -> None:
-    result = search.run(root=tmp_path, artifacts=1200, far=3)
+    result = search.run(root=tmp_path, artifacts=400, far=3)
     found = check(result, tmp_path)
     assert {"first page", "page 3", "sources, to depth 5", "derived, to depth 2"} <= found
     kinds = {row.work.removeprefix("search by ").partition(",")[0] for row in result.rows}

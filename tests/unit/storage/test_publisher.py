@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import random
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -42,7 +43,7 @@ def publish(
 
 
 @pytest.mark.parametrize("temporary", [None, "put-1"])
-@pytest.mark.parametrize("data", [b"", b"x", os.urandom(100_000)])
+@pytest.mark.parametrize("data", [b"", b"x", random.Random(1).randbytes(100_000)])
 async def test_what_is_published_is_there_when_the_outcome_is(
     publisher: Publisher, places: tuple[Path, Path], data: bytes, temporary: str | None
 ) -> None:
