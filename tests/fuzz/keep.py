@@ -8,6 +8,7 @@ fuzzing, with atheris, writes down what it found.
 from __future__ import annotations
 
 import hashlib
+import logging
 import sys
 from pathlib import Path
 from types import CodeType
@@ -75,5 +76,6 @@ def keep(name: str) -> int:
 
 
 if __name__ == "__main__":
+    logging.disable()  # of what is refused
     for chosen in sys.argv[1:] or NAMES:
         print(f"{chosen}: {keep(chosen)} kept")
