@@ -1,11 +1,10 @@
-"""What docs/operations.md says to do with a file system, done to one under a gateway that works."""
+"""What docs/operations.md says to do with a file system, done to one under an open store."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,36 +13,23 @@ from artifactstore.bootstrap import open_local
 from artifactstore.domain.digest import Digest
 from artifactstore.domain.errors import StorageFullError
 from tests.conftest import settings_for
+from tests.crash import volume
 
 MEBIBYTE = 2**20
 
 
-def run(*command: object) -> str:
-    return subprocess.run([*map(str, command)], check=True, capture_output=True, text=True).stdout.strip()
-
-
-@pytest.fixture
-def small_memory(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 MiB that grows when it is asked to, which not every host lets ext4 do."""
-    place = tmp_path / "memory"
-    place.mkdir()
-    run("mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", place)
-    try:
-        yield place
-    finally:
-        run("umount", place)
-
-
-async def test_a_full_file_system_that_is_grown_is_gone_on_with(small_memory: Path) -> None:
-    async with open_local(settings_for(small_memory / "root", log_reserve_bytes=4 * MEBIBYTE)) as store:
-        kept = await store.put_object(os.urandom(MEBIBYTE))
-        with pytest.raises(StorageFullError):
-            while True:
-                await store.put_object(os.urandom(8 * MEBIBYTE))
-        run("mount", "-o", "remount,size=256m", small_memory)
-        stored = await store.put_object(os.urandom(32 * MEBIBYTE))
-        for digest in (kept.identity.blake3, stored.identity.blake3):
-            assert (await store.verify_object(digest)).verified
+async def test_a_full_file_system_that_is_grown_is_gone_on_with(tmp_path: Path) -> None:
+    """In memory: not every host lets ext4 grow."""
+    with volume.memory(tmp_path / "memory", "size=64m") as place:
+        async with open_local(settings_for(place / "root", log_reserve_bytes=4 * MEBIBYTE)) as store:
+            kept = await store.put_object(os.urandom(MEBIBYTE))
+            with pytest.raises(StorageFullError):
+                while True:
+                    await store.put_object(os.urandom(8 * MEBIBYTE))
+            volume.grow(place)
+            stored = await store.put_object(os.urandom(32 * MEBIBYTE))
+            for digest in (kept.identity.blake3, stored.identity.blake3):
+                assert (await store.verify_object(digest)).verified
 
 
 async def test_a_snapshot_of_the_file_system_is_a_backup(small_disk: Path, tmp_path: Path) -> None:
@@ -64,22 +50,18 @@ async def test_a_snapshot_of_the_file_system_is_a_backup(small_disk: Path, tmp_p
                 await asyncio.sleep(0)
             before = list(acknowledged)
             await asyncio.to_thread(_snapshot, small_disk, copy)
-    place.mkdir()
-    run("mount", "-o", "loop", copy, place)
-    try:
+    with volume.mounted(copy, place):
         async with open_local(settings_for(place / "root")) as store:
             assert await store.registry.verify_views() is None
             for digest in before:
                 assert (await store.verify_object(digest)).verified
             await store.put_object(b"and it goes on")
-    finally:
-        run("umount", place)
 
 
 def _snapshot(disk: Path, copy: Path) -> None:
     """As LVM does it: the file system stands still while its blocks are set aside."""
-    run("fsfreeze", "--freeze", disk)
+    subprocess.run(["fsfreeze", "--freeze", disk], check=True)
     try:
-        run("cp", "--sparse=always", disk.with_name("image"), copy)
+        volume.copy_image(disk.with_name("image"), copy)
     finally:
-        run("fsfreeze", "--unfreeze", disk)
+        subprocess.run(["fsfreeze", "--unfreeze", disk], check=True)

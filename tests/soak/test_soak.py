@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from artifactstore.bootstrap import open_local
 from artifactstore.domain.digest import Digest
@@ -102,12 +103,6 @@ async def test_an_answer_that_is_lost_or_wrong_is_red(
     dice = random.Random(1)  # none begins with a large upload, whose early answer may be lost on the way
     app = web.Application()
     app.router.add_route("*", "/{anything:.*}", handler)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    try:
+    async with TestServer(app) as server:
         with pytest.raises(error):
-            await load(f"http://{host}:{port}", Known(), 4, dice, lambda: asyncio.sleep(1))
-    finally:
-        await runner.cleanup()
+            await load(f"http://{server.host}:{server.port}", Known(), 4, dice, lambda: asyncio.sleep(1))
